@@ -1,0 +1,42 @@
+"""covey: multi-agent reinforcement learning as one compiled JAX program.
+
+    env = covey.make("routing/large")                       a world
+    run = covey.train("att-maddpg", env, steps=100_000)     a trained team, and its run folder
+    policy = covey.load(run.folder, seed=0)                 a policy to act with
+    evaluation = covey.evaluate(env, algorithm, states, key, episodes=100)
+
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    __version__: str
+    from covey.environments import make
+    from covey.runs.evaluate import evaluate
+    from covey.runs.policy import load
+    from covey.runs.train import train
+
+__all__ = ["__version__", "evaluate", "load", "make", "train"]
+
+_HOMES = {
+    "make": "covey.environments",
+    "train": "covey.runs.train",
+    "load": "covey.runs.policy",
+    "evaluate": "covey.runs.evaluate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("covey")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

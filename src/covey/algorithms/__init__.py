@@ -1,0 +1,109 @@
+"""Algorithms by name: `make("att-maddpg", environment)`, `make("optimal", environment)`, `make("my_module:mine", ...)`.
+
+An id is an alias (a paper: an update rule plus the parts that paper chose), a rule of the given world, or
+`package.module:factory`. Aliases and factories are functions `(spec, *, preset="tuned", groups=None) -> Algorithm`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from covey.core.algorithm import Algorithm
+from covey.core.errors import BadInput, unknown
+from covey.core.registry import locate
+
+PRESETS = ("tuned", "paper")
+
+
+class Alias(NamedTuple):
+    """An entry of `ALIASES`: where the alias is, one line on what it is, and the presets it comes with."""
+
+    path: str
+    summary: str
+    presets: tuple[str, ...] = PRESETS
+
+    def factory(self) -> Callable[..., Algorithm]:
+        return locate(self.path, "algorithm")
+
+
+ALIASES: dict[str, Alias] = {
+    "iddpg": Alias("covey.algorithms.ddpg:iddpg", "Independent DDPG: every agent's critic sees that agent alone."),
+    "maddpg": Alias("covey.algorithms.ddpg:maddpg", "MADDPG: one centralized critic per agent."),
+    "ps-maddpg": Alias("covey.algorithms.ddpg:ps_maddpg", "MADDPG with parameters shared within each group."),
+    "khead-maddpg": Alias("covey.algorithms.ddpg:khead_maddpg", "MADDPG whose critic averages K heads."),
+    "att-maddpg": Alias("covey.algorithms.ddpg:att_maddpg", "MADDPG whose critic attends to K views of the teammates."),
+    "matd3": Alias("covey.algorithms.ddpg:matd3", "MADDPG with twin critics, delayed actors and smoothed targets."),
+    "random": Alias("covey.algorithms.random:random", "Uniform over what is legal; learns nothing.", ("tuned",)),
+}
+
+RULES: dict[str, tuple[str, ...]] = {
+    "toy/": ("optimal",),
+    "navigation": ("assignment",),
+    "pursuit": ("greedy-pursuit",),
+    "routing": (
+        "ecmp",
+        "wcmp-link",
+        "wcmp-path",
+        "wcmp-residual",
+        "static-optimal",
+        "stale-optimal",
+        "optimal-routing",
+        "direct-splitter",
+    ),
+}
+"""Which rules belong to which worlds (beginnings of their ids): what errors and `covey list` say."""
+
+
+def make(id: str, environment: Any, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> Algorithm:
+    """The algorithm called `id` for `environment`, controlling `groups` (None: all of them).
+
+    Ids may be spelled with `-` or `_`. An unknown id, preset or group, or a rule of another world, is a `BadInput`.
+    """
+    spec = environment.spec
+    for name in groups or ():
+        if name not in spec.groups:
+            raise unknown(f"in the world {spec.name!r} the group", name, spec.groups)
+    if ":" in id:
+        return _built(locate(id, "algorithm"), spec, preset, groups)
+    name = id.replace("_", "-")
+    if name in ALIASES:
+        if preset not in ALIASES[name].presets:
+            raise unknown(f"of the algorithm {name!r} the preset", preset, ALIASES[name].presets)
+        return _built(ALIASES[name].factory(), spec, preset, groups)
+    return _rule(name, environment, preset, groups)
+
+
+def rules(environment: Any) -> dict[str, Callable[[], Algorithm]]:
+    """The rules that come with a world: builders by name."""
+    return environment.rules() if hasattr(environment, "rules") else {}
+
+
+def _built(factory: Callable[..., Algorithm], spec: Any, preset: str, groups: tuple[str, ...] | None) -> Algorithm:
+    """`factory(spec, ...)` with whichever of `preset` and `groups` it takes."""
+    taken = inspect.signature(factory).parameters
+    options = {name: value for name, value in (("preset", preset), ("groups", groups)) if name in taken}
+    return factory(spec, **options)
+
+
+def _rule(name: str, environment: Any, preset: str, groups: tuple[str, ...] | None) -> Algorithm:
+    own = rules(environment)
+    if name not in own:
+        raise _unknown(name, environment.spec.name, own)
+    if preset != "tuned":
+        raise BadInput(f"{name!r} is a rule and has no presets: leave out the preset {preset!r}.")
+    rule = own[name]()
+    if groups is None or set(groups) == set(rule.groups):
+        return rule
+    from covey.algorithms.part import Part
+
+    return Part(environment.spec, tuple(groups), rule)
+
+
+def _unknown(name: str, world: str, own: dict) -> BadInput:
+    homes = [home for home, names in RULES.items() if name in names]
+    if homes:
+        plays = ", ".join(f"{home}*" if home.endswith("/") else home for home in homes)
+        return BadInput(f"the algorithm {name!r} is a rule of {plays}, and this world is {world!r}.")
+    return unknown("the algorithm", name, [*ALIASES, *own])

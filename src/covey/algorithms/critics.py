@@ -1,0 +1,258 @@
+"""Critics of the DDPG family: parts that turn what one agent's critic sees into a value.
+
+Every critic is written for one agent and one sample. `init` draws the parameters of all groups that learn, `arrange`
+lays them out as one network per agent of a group (gathering what agents share), `value` evaluates one of those
+networks on one `View`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from covey.core.errors import BadInput
+from covey.core.types import Spec, action_size
+from covey.nn.joint import View, others, ravel
+from covey.nn.nets import MLP, Linear, linears
+
+ACTIVATIONS: dict[str, Callable] = {"relu": jax.nn.relu, "tanh": jnp.tanh, "identity": lambda x: x}
+Activation = Literal["relu", "tanh", "identity"]
+
+
+class Attention(NamedTuple):
+    """What an attention critic looked at: scalar head values q_k (figure 9a) and weights W_k (equation 8), [K]."""
+
+    values: Any
+    weights: Any
+
+
+def sizes(spec: Spec, name: str) -> tuple[int, int, int, int]:
+    """Floats in a view of group `name`: own observation, own action, others' observations, others' actions."""
+    obs = {g: group.obs_size for g, group in spec.groups.items()}
+    act = {g: action_size(group.action) for g, group in spec.groups.items()}
+    total_obs = sum(group.size * obs[g] for g, group in spec.groups.items())
+    total_act = sum(group.size * act[g] for g, group in spec.groups.items())
+    return obs[name], act[name], total_obs - obs[name], total_act - act[name]
+
+
+class Critic(eqx.Module):
+    """Base of all critics; `width` is the size of every hidden layer."""
+
+    width: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def init(self, key: Any, spec: Spec, groups: tuple[str, ...]) -> Any:
+        """Parameters for every agent of `groups`."""
+
+    def arrange(self, params: Any, spec: Spec, name: str) -> Any:
+        """One network per agent of group `name`: leaves with leading [n]."""
+        return params[name]
+
+    @abc.abstractmethod
+    def value(self, net: Any, view: View) -> tuple[Any, Attention | tuple[()]]:
+        """Q of one agent for one sample, and what the critic attended to (if it attends)."""
+
+
+def per_agent(key: Any, spec: Spec, groups: tuple[str, ...], draw: Callable[[Any, str], Any]) -> Any:
+    """One `draw(key, name)` per agent, stacked over the agents of each group."""
+    keys = dict(zip(groups, jax.random.split(key, len(groups)), strict=True))
+    return {
+        name: jax.vmap(partial(draw, name=name))(jax.random.split(keys[name], spec.groups[name].size))
+        for name in groups
+    }
+
+
+class Independent(Critic):
+    """Q_i(o_i, a_i): nobody else exists (IDDPG)."""
+
+    width: int = eqx.field(static=True, default=32)
+
+    def init(self, key, spec, groups):
+        def draw(key, name):
+            obs, act, _, _ = sizes(spec, name)
+            return MLP(key, (obs + act, self.width, self.width, 1))
+
+        return per_agent(key, spec, groups, draw)
+
+    def value(self, net, view):
+        return net(ravel(view.own_obs, view.own_action))[0], ()
+
+
+class Joint(Critic):
+    """Q_i(o, a): everything in one vector (MADDPG, Lowe et al. 2017)."""
+
+    width: int = eqx.field(static=True, default=32)
+
+    def init(self, key, spec, groups):
+        return per_agent(
+            key, spec, groups, lambda key, name: MLP(key, (sum(sizes(spec, name)), self.width, self.width, 1))
+        )
+
+    def value(self, net, view):
+        return net(ravel(*view))[0], ()
+
+
+class SharedTrunk(Critic):
+    """Q_i(o, a) whose first layer is shared by the agents of a group (PSMADDPGV2, Chu & Ye 2017: the choice of what to
+    share is ours, the paper's text does not give it)."""
+
+    width: int = eqx.field(static=True, default=32)
+
+    def init(self, key, spec, groups):
+        k_trunk, k_own = jax.random.split(key)
+        trunks = {
+            name: linears(k, (self.width, sum(sizes(spec, name))))[0]
+            for name, k in zip(groups, jax.random.split(k_trunk, len(groups)), strict=True)
+        }
+        own = per_agent(k_own, spec, groups, lambda key, name: MLP(key, (self.width, self.width, 1)))
+        return {"trunk": trunks, "own": own}
+
+    def arrange(self, params, spec, name):
+        size = spec.groups[name].size
+        trunk = jax.tree.map(lambda x: jnp.broadcast_to(x, (size, *x.shape)), params["trunk"][name])
+        return trunk, params["own"][name]
+
+    def value(self, net, view):
+        trunk, own = net
+        return own(jax.nn.relu(trunk(ravel(*view))))[0], ()
+
+
+class HeadsNet(NamedTuple):
+    """The parameters of one agent's K-head critic."""
+
+    state: Linear  # [o; a_i] -> z
+    heads: Linear  # K layers z -> Q^k, stacked
+    team: Linear | None  # a_-i -> h
+    out: Linear  # Q^c -> Q
+    encoders: Any = None  # shared encoders of every observation and action, if any
+
+
+class Heads(Critic):
+    """K heads without attention (Khead-MADDPG, the ablation of section 5.3 of the paper).
+
+    Literal: the heads' outputs are concatenated into the last layer and nothing sees the teammates' actions. The fair
+    form feeds them to the heads (`teammate_actions`) and may average instead (`merge="mean"`).
+    """
+
+    heads: int = eqx.field(static=True, default=4)
+    width: int = eqx.field(static=True, default=32)
+    merge: Literal["concat", "mean"] = eqx.field(static=True, default="concat")
+    teammate_actions: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        check_heads(self.heads)
+
+    def init(self, key, spec, groups):
+        def draw(key, name):
+            own_obs, own_act, obs, act = sizes(spec, name)
+            seen = own_obs + own_act + obs + act * self.teammate_actions
+            merged = self.width * (self.heads if self.merge == "concat" else 1)
+            state, heads, out = linears(key, (self.width, seen), (self.heads, self.width, self.width), (1, merged))
+            return HeadsNet(state, heads, None, out)
+
+        return per_agent(key, spec, groups, draw)
+
+    def value(self, net, view):
+        seen = ravel(view.own_obs, view.own_action, view.obs, *([view.action] if self.teammate_actions else []))
+        z = jax.nn.relu(net.state(seen))
+        heads = jax.vmap(lambda head: jax.nn.relu(head(z)))(net.heads)
+        merged = heads.reshape(-1) if self.merge == "concat" else heads.mean(0)
+        return net.out(merged)[0], ()
+
+
+class AttentionHeads(Critic):
+    """The attention critic of ATT-MADDPG (Mao et al. 2018, figure 3 and equations 8 and 9).
+
+    K heads see every observation and the own action, never the teammates' actions, which act only through h_i: they
+    choose how to weigh the heads. `encoder="shared"` puts one encoding layer before each input, shared by the critics
+    of all agents (the authors' later code). `scale` multiplies the dot product: 1 is the paper's, 0 means 1/√width.
+    """
+
+    heads: int = eqx.field(static=True, default=4)
+    width: int = eqx.field(static=True, default=32)
+    encoder: Literal["none", "shared"] = eqx.field(static=True, default="none")
+    activation: Activation = eqx.field(static=True, default="relu")
+    scale: float = 1.0
+
+    def __check_init__(self):
+        check_heads(self.heads)
+
+    def init(self, key, spec, groups):
+        if spec.agents < 2:
+            raise BadInput(
+                f"an attention critic needs teammates, and {spec.name} has one agent: use 'iddpg', which is plain DDPG."
+            )
+        k_own, k_obs, k_act = jax.random.split(key, 3)
+        own = per_agent(k_own, spec, groups, partial(self._draw, spec=spec))
+        if self.encoder == "none":
+            return {"own": own}
+        everyone = tuple(spec.groups)
+        sees = {name: sizes(spec, name)[:2] for name in everyone}
+        obs = per_agent(k_obs, spec, everyone, lambda k, name: linears(k, (self.width, sees[name][0]))[0])
+        act = per_agent(k_act, spec, everyone, lambda k, name: linears(k, (self.width, sees[name][1]))[0])
+        return {"own": own, "obs": obs, "action": act}
+
+    def _draw(self, key, name, spec):
+        own_obs, own_act, obs, act = sizes(spec, name)
+        if self.encoder == "shared":
+            own_obs, own_act, obs, act = (self.width * count for count in (1, 1, spec.agents - 1, spec.agents - 1))
+        width, seen = self.width, own_obs + obs + own_act
+        return HeadsNet(*linears(key, (width, seen), (self.heads, width, width), (width, act), (1, width)))
+
+    def arrange(self, params, spec, name):
+        own = params["own"][name]
+        if self.encoder == "none":
+            return own
+        return own._replace(
+            encoders=View(
+                params["obs"][name],
+                params["action"][name],
+                _others_of(spec, name, params["obs"]),
+                _others_of(spec, name, params["action"]),
+            )
+        )
+
+    def value(self, net, view):
+        act = ACTIVATIONS[self.activation]
+        if net.encoders is not None:
+            view = _encode(net.encoders, view)
+        z = act(net.state(ravel(view.own_obs, view.obs, view.own_action)))
+        heads = jax.vmap(lambda head: act(head(z)))(net.heads)  # Q_i^k  [K, H]
+        h = act(net.team(ravel(view.action)))  # h_i  [H]
+        scale = jnp.where(self.scale == 0, self.width**-0.5, self.scale)
+        weights = jax.nn.softmax(scale * (heads @ h))  # W_i^k, equation 8
+        q = net.out(weights @ heads)[0]  # equation 9, then "real Q-value"
+        return q, Attention(values=jax.vmap(net.out)(heads)[:, 0], weights=weights)
+
+
+def check_heads(heads: int) -> None:
+    if heads < 1:
+        raise BadInput(f"a critic needs at least one head, got heads={heads}: the paper uses 2 to 16.")
+
+
+def _others_of(spec: Spec, name: str, params: Any) -> tuple[Any, ...]:
+    """`others`, leaf by leaf of stacked parameters: per group, the others' parameters [n, others, ...]."""
+    structure = jax.tree.structure(params[name])
+    leaves = {group: jax.tree.leaves(value) for group, value in params.items()}
+    arranged = [
+        others(spec, name, {group: values[i] for group, values in leaves.items()}) for i in range(structure.num_leaves)
+    ]
+    return tuple(jax.tree.unflatten(structure, leaf) for leaf in zip(*arranged, strict=True))
+
+
+def _encode(encoders: View, view: View) -> View:
+    """Every observation and action through its agent's encoder and a ReLU."""
+    return View(
+        jax.nn.relu(encoders.own_obs(view.own_obs)),
+        jax.nn.relu(encoders.own_action(view.own_action)),
+        tuple(jax.nn.relu(jax.vmap(lambda f, x: f(x))(f, x)) for f, x in zip(encoders.obs, view.obs, strict=True)),
+        tuple(
+            jax.nn.relu(jax.vmap(lambda f, x: f(x))(f, x)) for f, x in zip(encoders.action, view.action, strict=True)
+        ),
+    )

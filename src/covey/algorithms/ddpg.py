@@ -1,0 +1,381 @@
+"""Deterministic policy gradient for teams: one update rule, and the papers that are aliases of it.
+
+Each agent i has an actor μ_i(o_i) and a critic Q_i; what the critic sees and how is a part (`critics.py`).
+
+    y_i  = r_i + γ d_i Q_i'(o', a')  with a'_j = μ_j'(o'_j)             ATT-MADDPG equation 10
+    L_i  = E[(y_i - Q_i(o, a))²]                                        equation 11
+    J_i  = E[Q_i(o, a_i, a_-i)]  with a_j = μ_j(o_j), differentiated in a_i only      equation 12
+
+Lillicrap et al. 2016 (DDPG), Lowe et al. 2017 (MADDPG), Fujimoto et al. 2018 (TD3), Mao et al. 2018 (ATT-MADDPG).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from covey.algorithms.critics import Attention, AttentionHeads, Critic, Heads, Independent, Joint, SharedTrunk
+from covey.core.algorithm import Algorithm, Plan, paced
+from covey.core.errors import BadInput
+from covey.core.types import Groups, Metrics, Spec, Splits, TimeStep
+from covey.learning.exploration import Exploration, Gaussian, target_noise
+from covey.learning.replay import Batch, Buffer, Replay
+from covey.learning.targets import Linear, masked_mean, polyak
+from covey.nn.heads import Head
+from covey.nn.joint import actions, legal, observations, views
+from covey.nn.nets import MLP
+
+
+class Nets(NamedTuple):
+    """Everything that is learned."""
+
+    actor: Groups  # one MLP per agent [n, ...], or one per group if shared
+    critic: tuple[Any, ...]  # one, or two with twin critics
+    target_actor: Groups
+    target_critic: tuple[Any, ...]
+    actor_opt: Any
+    critic_opt: Any
+
+
+class State(NamedTuple):
+    nets: Nets
+    buffer: Buffer
+
+
+class DDPG(Algorithm):
+    """The rule. Works for splits, boxes and (multi-)discrete actions, groups of any sizes, masks and deaths."""
+
+    spec: Spec = eqx.field(static=True)
+    groups: tuple[str, ...] = eqx.field(static=True)
+    critic: Critic
+    exploration: Exploration
+    replay: Replay = Replay()
+    teammates: Literal["current", "replayed", "joint"] = eqx.field(static=True, default="current")
+    """Teammates' actions in the actor's loss: current policies without gradient (equation 12), the replayed ones (Lowe
+    et al.), or current with gradient, so that every critic pushes every actor (the ATT-MADDPG authors' later code)."""
+    shared_actor: bool = eqx.field(static=True, default=False)
+    """One actor per group, told apart by identity, instead of one per agent."""
+    width: int = eqx.field(static=True, default=32)
+    """Units of each of the actor's two hidden layers."""
+    horizon: int = eqx.field(static=True, default=1)
+    """Steps of a rollout, per lane, between two learns."""
+    updates: int = eqx.field(static=True, default=1)
+    """Gradient steps per learn."""
+    warmup: int = eqx.field(static=True, default=0)
+    """Environment steps before the first gradient step."""
+    twin: bool = eqx.field(static=True, default=False)
+    """Two critics, the smaller one is the target (TD3)."""
+    delay: int = eqx.field(static=True, default=1)
+    """Critic steps per actor step (TD3)."""
+    smoothing: float = 0.0
+    """Standard deviation of the noise on target actions (TD3); 0 for none."""
+    smoothing_bound: float = 0.5
+    """Largest noise on target actions."""
+    gamma: float = 0.95
+    """Discount γ per step."""
+    tau: float = 0.001
+    """Share of the online networks in the targets per update."""
+    actor_lr: float = 1e-3
+    """Adam's learning rate for actors."""
+    critic_lr: float = 1e-2
+    """Adam's learning rate for critics."""
+    clip: float = 10.0
+    """Largest global norm of a gradient."""
+    raw_l2: float = 0.0
+    """Penalty on the mean square of the actors' raw outputs (logits): keeps a softmax or tanh from saturating."""
+    last_scale: float = 1.0
+    """Scale of the initial weights of the actors' last layer; small means: start near the uniform action."""
+    temperature: float = 1.0
+    """Gumbel-softmax temperature where actions are discrete."""
+
+    def __check_init__(self):
+        for field in ("width", "horizon", "updates", "delay"):
+            if getattr(self, field) < 1:
+                raise BadInput(f"`{field}` must be at least 1, got {getattr(self, field)}.")
+        if set(self.groups) - set(self.spec.groups):
+            raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
+
+    @property
+    def plan(self):
+        return Plan(horizon=self.horizon, warmup=self.warmup, updates=self.updates)
+
+    @property
+    def optimizers(self) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+        """For actors and for critics."""
+        actor, critic = (
+            optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(lr)) for lr in (self.actor_lr, self.critic_lr)
+        )
+        return actor, critic
+
+    def head(self, name: str) -> Head:
+        return Head(self.spec.groups[name].action, self.temperature)
+
+    # ---------------------------------------------------------------------------------------------------------- acting
+
+    def init(self, key, lanes):
+        k_actor, *k_critics = jax.random.split(key, 2 + self.twin)
+        actor = {
+            name: self._draw_actor(k, name)
+            for name, k in zip(self.groups, jax.random.split(k_actor, len(self.groups)), strict=True)
+        }
+        critic = tuple(self.critic.init(k, self.spec, self.groups) for k in k_critics)
+        actor_adam, critic_adam = self.optimizers
+        # Targets start as copies: every leaf of a state is an array of its own, so that a run can be donated.
+        target = jax.tree.map(jnp.copy, (actor, critic))
+        nets = Nets(actor, critic, *target, actor_adam.init(actor), critic_adam.init(critic))
+        return State(nets, self.replay.init(self.spec, lanes, self.horizon))
+
+    def _draw_actor(self, key, name):
+        group = self.spec.groups[name]
+        size_in = group.obs_size + (group.size if self.shared_actor else 0)
+
+        def draw(key):
+            return MLP(key, (size_in, self.width, self.width, self.head(name).size), last=self.last_scale)
+
+        return draw(key) if self.shared_actor else jax.vmap(draw)(jax.random.split(key, group.size))
+
+    def memory(self, key):
+        sizes = {name: (self.spec.groups[name].size, self.head(name).size) for name in self.groups}
+        return {name: jnp.zeros(shape) for name, shape in sizes.items()}
+
+    def raw(self, actor: Groups, obs: Groups) -> Groups:
+        """The actors' outputs before the head: obs [n, D] -> [n, A], for the groups that learn."""
+        if not self.shared_actor:
+            return {name: jax.vmap(lambda net, o: net(o))(actor[name], obs[name]) for name in self.groups}
+        told_apart = {name: jnp.concatenate([obs[name], jnp.eye(len(obs[name]))], 1) for name in self.groups}
+        return {name: jax.vmap(actor[name])(told_apart[name]) for name in self.groups}
+
+    def act(self, state, memory, now, key, step, *, explore):
+        raw, masks = self.raw(state.nets.actor, observations(self.spec, now)), legal(self.spec, now)
+        action, noise = {}, {}
+        for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
+            head = self.head(name)
+            if explore:
+                keys = jax.random.split(k, len(raw[name]))
+                explored = jax.vmap(lambda r, n, m, k, head=head: self.exploration(head, r, n, m, k, step))
+                embedded, noise[name] = explored(raw[name], memory[name], masks[name], keys)
+            else:
+                embedded, noise[name] = jax.vmap(head.greedy)(raw[name], masks[name]), memory[name]
+            action[name] = jax.vmap(head.action)(embedded)
+        return action, noise, ()
+
+    def parameters(self, state):
+        return state.nets
+
+    # -------------------------------------------------------------------------------------------------------- learning
+
+    def learn(self, state, rollout, key, step):
+        length, lanes = rollout.then.last.shape
+        buffer = self.replay.add(self.spec, state.buffer, rollout, step)
+        plan = self.plan._replace(warmup=max(self.warmup, 2 * lanes))
+
+        def update(nets, key, count):
+            k_batch, k_target, k_actor = jax.random.split(key, 3)
+            batch = self.replay.sample(self.spec, buffer, k_batch, step + length * lanes)
+            nets, critic_metrics = self.update_critic(nets, batch, k_target)
+            nets, actor_metrics = self.every_delay(count, lambda nets: self.update_actor(nets, batch, k_actor), nets)
+            return nets, critic_metrics | actor_metrics
+
+        nets, metrics = paced(plan, step, length * lanes, update, state.nets, key)
+        return State(nets, buffer), metrics
+
+    def update_critic(self, nets: Nets, batch: Batch, key: Any) -> tuple[Nets, Metrics]:
+        target = self.critic_target(nets, batch, key)
+        gradient, metrics = jax.grad(self.critic_loss, has_aux=True)(nets.critic, target, batch)
+        step, critic_opt = self.optimizers[1].update(gradient, nets.critic_opt)
+        return nets._replace(critic=optax.apply_updates(nets.critic, step), critic_opt=critic_opt), metrics
+
+    def update_actor(self, nets: Nets, batch: Batch, key: Any) -> tuple[Nets, Metrics]:
+        """One actor step, and the step of the targets that goes with it."""
+        gradient, metrics = jax.grad(self.actor_loss, has_aux=True)(nets.actor, nets.critic[0], batch, key)
+        step, actor_opt = self.optimizers[0].update(gradient, nets.actor_opt)
+        nets = nets._replace(actor=optax.apply_updates(nets.actor, step), actor_opt=actor_opt)
+        target_actor, target_critic = polyak(nets[2:4], nets[0:2], self.tau)
+        return nets._replace(target_actor=target_actor, target_critic=target_critic), metrics
+
+    def every_delay(self, count, update, nets):
+        if self.delay == 1:
+            return update(nets)
+        metrics = jax.eval_shape(update, nets)[1]
+        idle = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), metrics)
+        return jax.lax.cond(count % self.delay == self.delay - 1, update, lambda nets: (nets, idle), nets)
+
+    def critic_target(self, nets: Nets, batch: Batch, key: Any) -> Groups:
+        """y_i [B, n] of equation 10, with the smaller of twin critics."""
+        obs = self._seen(batch.then)
+        action = self._done(batch.then, batch.next_action) | self._target_actions(nets, batch.then, obs, key)
+        target = {}
+        for name in self.groups:
+            values = [self._value(critic, name, obs, action)[0] for critic in nets.target_critic]
+            future = jnp.minimum(values[0], values[-1])
+            target[name] = batch.then.reward[name] + self.gamma * batch.then.discount[name] * future
+        return target
+
+    def critic_loss(self, critics: tuple[Any, ...], target: Groups, batch: Batch) -> tuple[Any, Metrics]:
+        """Σ_i L_i of equation 11, over agents that were alive."""
+        obs, action, weight = self._seen(batch.now), self._done(batch.now, batch.action), self._weight(batch)
+        loss, metrics = 0.0, {}
+        for name in self.groups:
+            for critic in critics:
+                q, attention = self._value(critic, name, obs, action)
+                squared = masked_mean((target[name] - q) ** 2, weight[name], axis=0)
+                loss = loss + squared.sum()
+            metrics[f"loss/critic/{name}"] = squared.mean()
+            metrics[f"value/{name}"] = masked_mean(q, weight[name])
+            metrics |= attention_metrics(name, attention, weight[name])
+        return loss, metrics
+
+    def actor_loss(self, actor: Groups, critic: Any, batch: Batch, key: Any) -> tuple[Any, Metrics]:
+        """-Σ_i J_i of equation 12, over agents that were alive."""
+        obs, weight = self._seen(batch.now), self._weight(batch)
+        raw = jax.vmap(self.raw, (None, 0))(actor, obs)
+        own = self._relaxed(batch.now, raw, key)
+        replayed = self._done(batch.now, batch.action)
+        team = {
+            "current": lambda: replayed | jax.lax.stop_gradient(own),
+            "replayed": lambda: replayed,
+            "joint": lambda: replayed | own,
+        }[self.teammates]()
+        loss, metrics = 0.0, {}
+        for name in self.groups:
+            q, _ = self._value(critic, name, obs, team, own_action=own[name])
+            gain = masked_mean(q, weight[name], axis=0)
+            penalty = masked_mean((raw[name] ** 2).mean(-1), weight[name], axis=0)
+            loss = loss - (gain - self.raw_l2 * penalty).sum()
+            metrics |= {f"loss/actor/{name}": -gain.mean(), f"actor/{name}/raw_square": penalty.mean()}
+        return loss, metrics
+
+    # Batches [B] of the functions of one sample -----------------------------------------------------------------------
+
+    def _seen(self, now: TimeStep) -> Groups:
+        return jax.vmap(lambda now: observations(self.spec, now))(now)
+
+    def _done(self, now: TimeStep, action: Groups) -> Groups:
+        return jax.vmap(lambda now, action: actions(self.spec, now, action))(now, action)
+
+    def _weight(self, batch: Batch) -> Groups:
+        return {name: batch.weight[:, None] * batch.now.alive[name] for name in self.groups}
+
+    def _relaxed(self, now: TimeStep, raw: Groups, key: Any) -> Groups:
+        """Differentiable embedded actions [B, n, A] of the actors' raw outputs, zero where dead."""
+        relaxed = {}
+        masks = jax.vmap(lambda now: legal(self.spec, now))(now)
+        for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
+            keys = jax.random.split(k, raw[name].shape[:2])
+            chosen = jax.vmap(jax.vmap(self.head(name).relaxed))(raw[name], keys, masks[name])
+            relaxed[name] = jnp.where(now.alive[name][..., None], chosen, 0.0)
+        return relaxed
+
+    def _target_actions(self, nets: Nets, then: TimeStep, obs: Groups, key: Any) -> Groups:
+        """Embedded actions [B, n, A] of the target actors, smoothed if asked, zero where dead."""
+        raw = jax.vmap(self.raw, (None, 0))(nets.target_actor, obs)
+        masks = jax.vmap(lambda now: legal(self.spec, now))(then)
+        chosen = {}
+        for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
+            head = self.head(name)
+            if self.twin:
+                keys = jax.random.split(k, raw[name].shape[:2])
+                smooth = jax.vmap(
+                    jax.vmap(lambda r, m, k, h=head: target_noise(h, r, m, k, self.smoothing, self.smoothing_bound))
+                )
+                embedded = smooth(raw[name], masks[name], keys)
+            else:
+                embedded = jax.vmap(jax.vmap(head.greedy))(raw[name], masks[name])
+            chosen[name] = jnp.where(then.alive[name][..., None], embedded, 0.0)
+        return chosen
+
+    def _value(self, critic: Any, name: str, obs: Groups, action: Groups, own_action: Any = None) -> tuple[Any, Any]:
+        """Q_i [B, n] of every agent of a group, and the attention behind it; `own_action` replaces a_i."""
+        nets = self.critic.arrange(critic, self.spec, name)
+
+        def one(obs, action, own):
+            view = views(self.spec, name, obs, action)._replace(own_action=own)
+            return jax.vmap(self.critic.value)(nets, view)
+
+        return jax.vmap(one)(obs, action, action[name] if own_action is None else own_action)
+
+
+def attention_metrics(name: str, attention: Any, weight: Any) -> Metrics:
+    """Mean weight and value of every head, and the mean entropy of the weights in nats, over living agents."""
+    if not isinstance(attention, Attention):
+        return {}
+    entropy = -jnp.sum(attention.weights * jnp.log(attention.weights + 1e-12), -1)
+    metrics = {f"attention/{name}/entropy": masked_mean(entropy, weight)}
+    for k in range(attention.weights.shape[-1]):
+        metrics[f"attention/{name}/weight/head_{k}"] = masked_mean(attention.weights[..., k], weight)
+        metrics[f"attention/{name}/value/head_{k}"] = masked_mean(attention.values[..., k], weight)
+    return metrics
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Papers
+
+
+def _settings(spec: Spec, preset: str) -> dict[str, Any]:
+    """Hyperparameters shared by the family.
+
+    paper: Mao et al. 2018, section 5.1; what it does not give (optimizer, clip, initial weights, exploration) is from
+    the authors' later public code or the field's standard.
+    tuned: for split actions, the routing study (`covey reproduce att-maddpg/routing-small`): the task is close to a
+    contextual bandit, so a small γ, a faster target and a penalty on the logits. For other spaces the usual γ and a
+    critic that learns more slowly than the paper's.
+    """
+    if preset == "paper":
+        return {"exploration": Gaussian(Linear(0.2, 0.02, 20_000.0))}
+    if preset != "tuned":
+        raise BadInput(f"preset {preset!r} is unknown; the DDPG family has 'tuned' and 'paper'.")
+    if all(isinstance(group.action, Splits) for group in spec.groups.values()):
+        return {
+            "exploration": Gaussian(Linear(0.5, 0.1, 10_000.0)),
+            "gamma": 0.5,
+            "tau": 0.01,
+            "critic_lr": 3e-3,
+            "raw_l2": 1e-3,
+            "last_scale": 0.01,
+        }
+    return {
+        "exploration": Gaussian(Linear(0.3, 0.05, 20_000.0)),
+        "tau": 0.01,
+        "critic_lr": 3e-3,
+        "raw_l2": 1e-3,
+        "last_scale": 0.1,
+        "warmup": 500,
+    }
+
+
+def iddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
+    """Independent DDPG: every agent alone (Lillicrap et al. 2016, once per agent)."""
+    return DDPG(spec, groups or tuple(spec.groups), critic=Independent(), **_settings(spec, preset))
+
+
+def maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
+    """MADDPG: centralized critics, decentralized actors (Lowe et al. 2017)."""
+    return DDPG(spec, groups or tuple(spec.groups), critic=Joint(), **_settings(spec, preset))
+
+
+def ps_maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
+    """Parameter-sharing MADDPG: one actor with identity, critics that share their first layer (Chu & Ye 2017)."""
+    settings = _settings(spec, preset)
+    return DDPG(spec, groups or tuple(spec.groups), critic=SharedTrunk(), shared_actor=True, **settings)
+
+
+def khead_maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
+    """Khead-MADDPG: the K heads without attention, the paper's ablation (Mao et al. 2018, section 5.3)."""
+    return DDPG(spec, groups or tuple(spec.groups), critic=Heads(), **_settings(spec, preset))
+
+
+def att_maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
+    """ATT-MADDPG: an attention critic that models the teammates' joint policy (Mao et al. 2018)."""
+    if spec.agents < 2:
+        raise BadInput(f"ATT-MADDPG attends to teammates, and {spec.name} has one agent: use 'iddpg'.")
+    return DDPG(spec, groups or tuple(spec.groups), critic=AttentionHeads(), **_settings(spec, preset))
+
+
+def matd3(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
+    """MATD3: MADDPG with twin critics, delayed actors and smoothed targets (Ackermann et al. 2019)."""
+    settings = _settings(spec, preset) | {"twin": True, "delay": 2, "smoothing": 0.2}
+    return DDPG(spec, groups or tuple(spec.groups), critic=Joint(), **settings)

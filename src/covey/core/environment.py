@@ -1,0 +1,75 @@
+"""What covey asks of a world: `reset` and `step` for one environment, without automatic resets.
+
+`Environment` is written in JAX and compiled with the learner; `HostEnvironment` is batched NumPy and runs outside.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from covey.core.types import Groups, Spec, TimeStep
+
+
+class Reference(NamedTuple):
+    """What a world's numbers are held against.
+
+    kind: "optimum" (nothing can beat it), "bound" (nothing can beat it, and it may be out of reach) or "rule" (what a
+    practitioner would do). algorithm: the id of the rule that plays it. how: one sentence on how it is obtained.
+    value: its mean return per episode (`return/<group>/mean_agent`) where it is known without playing, else None.
+    """
+
+    kind: str
+    algorithm: str
+    how: str
+    value: float | None = None
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """One environment, in JAX. Pure: everything that changes is in the state."""
+
+    @property
+    def spec(self) -> Spec: ...
+
+    def reset(self, key: Any) -> tuple[Any, TimeStep]: ...
+
+    def step(self, key: Any, state: Any, action: Groups) -> tuple[Any, TimeStep]: ...
+
+    def measure(self, state: Any) -> dict[str, Any]:
+        """Numbers people want to see, of the step that led to `state`: scalars, averaged over an episode."""
+        ...
+
+    def reference(self) -> Reference | None:
+        """What this world's returns are compared with."""
+        ...
+
+
+@runtime_checkable
+class HostEnvironment(Protocol):
+    """NumPy environments, batched over `lanes` (leading axis of every array).
+
+    `step` returns the true successor and the time step to act on next (a reset where the episode ended). A world that
+    can be saved also offers `save() -> bytes` and `restore(bytes)`; without them a resumed run begins a new episode.
+    """
+
+    @property
+    def spec(self) -> Spec: ...
+
+    @property
+    def lanes(self) -> int: ...
+
+    def reset(self) -> TimeStep: ...
+
+    def step(self, action: Groups) -> tuple[TimeStep, TimeStep]: ...
+
+    def close(self) -> None: ...
+
+
+def evaluation_world(environment: Any) -> Any:
+    """The world to evaluate in: `environment.evaluation()` (held-out data, no training bonus) where it offers one."""
+    return environment.evaluation() if hasattr(environment, "evaluation") else environment
+
+
+def measures(environment: Any, state: Any) -> dict[str, Any]:
+    """`environment.measure(state)`, or nothing where the world measures nothing."""
+    return environment.measure(state) if hasattr(environment, "measure") else {}

@@ -1,0 +1,300 @@
+"""The loop of every run: act, step, store, learn. Read this file first.
+
+    start     key [S]  ->  Run
+    collect   T steps of E lanes of S seeds, without learning  ->  rollout
+    iterate   collect, then learn  ->  Run', totals
+    compiled  many iterations of a JAX world as one program
+    hosted    the same iterations around a world that lives outside JAX
+
+Time is the outermost scan, seeds and lanes are vmaps inside it, and `step` is never batched. So a predicate on `step`,
+or on "any lane ended", stays a real branch. Nothing here knows an algorithm or a world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from covey.core.algorithm import Algorithm
+from covey.core.environment import Environment, HostEnvironment, measures
+from covey.core.program import program
+from covey.core.types import Groups, Metrics, Run, TimeStep, Transition
+
+
+class Score(NamedTuple):
+    """Sums over the running episode of one lane."""
+
+    reward: Groups  # [n]
+    length: Any  # []
+    measure: Metrics  # []
+
+
+class Total(NamedTuple):
+    """A mean in the making: what was reported, and how often."""
+
+    sum: Any  # [S]
+    count: Any  # [S]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One lane
+
+
+def tally(score: Score, now: TimeStep, then: TimeStep, measured: Metrics) -> tuple[Score, Metrics]:
+    """Add a step to the score of ONE lane. The summary holds the episode's numbers if it ended here, else NaN.
+
+    Rewards count for agents that were alive when they acted. `return/<group>/mean_agent` is the mean over the agents of
+    a group of each agent's undiscounted return, `return/team_sum` the sum over all agents of the world.
+    """
+    earned = {name: jnp.where(now.alive[name], reward, 0.0) for name, reward in then.reward.items()}
+    score = Score(
+        reward=jax.tree.map(jnp.add, score.reward, earned),
+        length=score.length + 1,
+        measure=jax.tree.map(lambda total, x: total + jnp.asarray(x, jnp.float32), score.measure, measured),
+    )
+    summary = {f"return/{name}/mean_agent": reward.mean() for name, reward in score.reward.items()}
+    summary["return/team_sum"] = sum(reward.sum() for reward in score.reward.values())
+    summary["steps/episode"] = score.length.astype(jnp.float32)
+    summary |= {f"world/{name}": total / score.length for name, total in score.measure.items()}
+    summary = {name: jnp.where(then.last, value, jnp.nan) for name, value in summary.items()}
+    return jax.tree.map(lambda x: jnp.where(then.last, jnp.zeros_like(x), x), score), summary
+
+
+def nothing_scored(now: TimeStep, measured: Metrics) -> Score:
+    """The score of ONE lane before its first step."""
+    zeros = {name: jnp.zeros(reward.shape, jnp.float32) for name, reward in now.reward.items()}
+    return Score(zeros, jnp.int32(0), {name: jnp.float32(0) for name in measured})
+
+
+def select(flag: Any, new: Any, old: Any) -> Any:
+    """`new` where `flag`, leaf by leaf; the axes of `flag` lead in every leaf."""
+
+    def pick(a, b):
+        return jnp.where(flag.reshape(flag.shape + (1,) * (a.ndim - flag.ndim)), a, b)
+
+    return jax.tree.map(pick, new, old)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# All seeds and lanes
+
+
+def lane_keys(key: Any, lanes: int) -> Any:
+    """Keys [S] -> keys [S, E]."""
+    return jax.vmap(lambda k: jax.random.split(k, lanes))(key)
+
+
+def split(key: Any, count: int) -> Any:
+    """Keys [S] -> `count` arrays of keys [S]."""
+    return jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, count))(key), 1, 0)
+
+
+def over_lanes(f: Callable) -> Callable:
+    """Map a function of one lane over seeds and lanes [S, E]."""
+    return jax.vmap(jax.vmap(f))
+
+
+def start(environment: Environment, algorithm: Algorithm, key: Any, lanes: int) -> Run:
+    """A run before its first step; `key` [S] is one key a seed, and decides everything."""
+    k_agent, k_world, k_memory, k_run = split(key, 4)
+    world, now = over_lanes(environment.reset)(lane_keys(k_world, lanes))
+    return Run(
+        agent=jax.vmap(partial(algorithm.init, lanes=lanes))(k_agent),
+        world=world,
+        now=now,
+        memory=over_lanes(algorithm.memory)(lane_keys(k_memory, lanes)),
+        score=over_lanes(lambda w, n: nothing_scored(n, measures(environment, w)))(world, now),
+        key=k_run,
+        step=jnp.int32(0),
+    )
+
+
+def choose(algorithm: Algorithm, run: Run, key: Any, explore: bool) -> tuple[Groups, Any, Any]:
+    """Actions of all lanes: (action, memory, extra), each [S, E, ...]."""
+
+    def one(agent, memory, now, key):
+        return algorithm.act(agent, memory, now, key, run.step, explore=explore)
+
+    lanes = run.now.last.shape[1]
+    return jax.vmap(jax.vmap(one, (None, 0, 0, 0)))(run.agent, run.memory, run.now, lane_keys(key, lanes))
+
+
+def collect(
+    environment: Environment, algorithm: Algorithm, run: Run, key: Any, horizon: int, explore: bool = True
+) -> tuple[Run, Transition, Metrics]:
+    """Play `horizon` steps: (run, rollout [T, S, E, ...], summaries [T, S, E], NaN where no episode ended)."""
+    lanes = run.now.last.shape[1]
+
+    def tick(run, t):
+        k_act, k_step, k_fresh = split(jax.vmap(jax.random.fold_in, (0, None))(key, t), 3)
+        action, memory, extra = choose(algorithm, run, k_act, explore)
+        world, then = over_lanes(environment.step)(lane_keys(k_step, lanes), run.world, action)
+        score, summary = over_lanes(tally)(
+            run.score, run.now, then, over_lanes(lambda w: measures(environment, w))(world)
+        )
+
+        def renew():
+            k_world, k_memory = split(k_fresh, 2)
+            fresh = over_lanes(environment.reset)(lane_keys(k_world, lanes))
+            remembered = over_lanes(algorithm.memory)(lane_keys(k_memory, lanes))
+            return select(then.last, (*fresh, remembered), (world, then, memory))
+
+        following = jax.lax.cond(jnp.any(then.last), renew, lambda: (world, then, memory))
+        moved = run._replace(
+            world=following[0], now=following[1], memory=following[2], score=score, step=run.step + lanes
+        )
+        return moved, (Transition(run.now, action, then, extra), summary)
+
+    run, (rollout, summary) = jax.lax.scan(tick, run, jnp.arange(horizon))
+    return run, rollout, summary
+
+
+def learn(algorithm: Algorithm, agent: Any, rollout: Transition, key: Any, step: Any) -> tuple[Any, Metrics]:
+    """`algorithm.learn` for every seed: rollout [T, S, E, ...], metrics [S]."""
+
+    def one(agent, rollout, key):
+        return algorithm.learn(agent, rollout, key, step)
+
+    return jax.vmap(one, (0, 1, 0))(agent, rollout, key)
+
+
+def totals(summary: Metrics, metrics: Metrics) -> dict[str, Total]:
+    """Sums and counts per seed of episode summaries [T, S, E] and learning metrics [S], without the NaN."""
+
+    def total(x, axes):
+        there = ~jnp.isnan(x)
+        return Total(jnp.where(there, x, 0.0).sum(axes), there.sum(axes).astype(jnp.float32))
+
+    episodes = {name: total(x, (0, 2)) for name, x in summary.items()}
+    return episodes | {name: total(x.astype(jnp.float32), ()) for name, x in metrics.items()}
+
+
+def means(total: dict[str, Total]) -> Metrics:
+    """Per-seed means [S] of what was reported; NaN where nothing was."""
+    return {name: jnp.where(x.count > 0, x.sum / jnp.maximum(x.count, 1), jnp.nan) for name, x in total.items()}
+
+
+def iterate(environment: Environment, algorithm: Algorithm, run: Run) -> tuple[Run, dict[str, Total]]:
+    """One iteration: a rollout of `plan.horizon` steps, then what the algorithm learns from it."""
+    key, k_collect, k_learn = split(run.key, 3)
+    after, rollout, summary = collect(environment, algorithm, run, k_collect, algorithm.plan.horizon)
+    agent, metrics = learn(algorithm, run.agent, rollout, k_learn, run.step)
+    return after._replace(agent=agent, key=key), totals(summary, metrics)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Chunks: what the host sees
+
+Chunk = Callable[[Run, int], tuple[Run, Metrics]]
+"""(run, iterations) -> (run, means [S] over the chunk). The run that goes in is given up (its memory is reused)."""
+
+
+def as_arguments(*values: Any) -> tuple[Any, Any]:
+    """Split values into what a compiled program takes as arguments (arrays, floats) and what it is compiled for."""
+    return eqx.partition(values, lambda x: eqx.is_array_like(x) and not isinstance(x, (bool, int)))
+
+
+def compiled(environment: Environment, algorithm: Algorithm) -> Chunk:
+    """The whole loop as one program. The number of iterations is an argument of it, so one compilation serves all."""
+    arrays, static = as_arguments(environment, algorithm)
+
+    @partial(program, donate_argnums=1)
+    def chunk(arrays, run, iterations):
+        environment, algorithm = eqx.combine(arrays, static)
+        once = partial(iterate, environment, algorithm)
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(once, run)[1])
+
+        def body(_, carry):
+            run, so_far = carry
+            run, more = once(run)
+            return run, jax.tree.map(jnp.add, so_far, more)
+
+        run, total = jax.lax.fori_loop(0, iterations, body, (run, nothing))
+        return run, means(total)
+
+    return lambda run, iterations: chunk(arrays, run, jnp.int32(iterations))
+
+
+def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, lanes: int) -> Run:
+    """As `start`, for a world outside JAX that holds seeds x lanes environments."""
+    seeds = key.shape[0]
+    k_agent, _, k_memory, k_run = split(key, 4)
+    now = on_device(environment.reset(), seeds, lanes)
+    return Run(
+        agent=jax.vmap(partial(algorithm.init, lanes=lanes))(k_agent),
+        world=(),
+        now=now,
+        memory=over_lanes(algorithm.memory)(lane_keys(k_memory, lanes)),
+        score=over_lanes(lambda n: nothing_scored(n, {}))(now),
+        key=k_run,
+        step=jnp.int32(0),
+    )
+
+
+def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
+    """The same loop around a world outside JAX: acting and learning are compiled, stepping is a call.
+
+    Only actions and time steps cross the border. Keys are derived as in `compiled`, so that a deterministic world gives
+    the same run either way.
+    """
+    arrays, static = as_arguments(algorithm)
+
+    @program
+    def acting(arrays, run, key, t):
+        (algorithm,) = eqx.combine(arrays, static)
+        k_act, _, _ = split(jax.vmap(jax.random.fold_in, (0, None))(key, t), 3)
+        return choose(algorithm, run, k_act, explore=True)
+
+    @program
+    def settling(arrays, run, key, t, memory, then):
+        (algorithm,) = eqx.combine(arrays, static)
+        lanes = then.last.shape[1]
+        _, _, k_fresh = split(jax.vmap(jax.random.fold_in, (0, None))(key, t), 3)
+        remembered = over_lanes(algorithm.memory)(lane_keys(split(k_fresh, 2)[1], lanes))
+        score, summary = over_lanes(partial(tally, measured={}))(run.score, run.now, then)
+        moved = run._replace(memory=select(then.last, remembered, memory), score=score, step=run.step + lanes)
+        return moved, summary
+
+    @partial(program, donate_argnums=1)
+    def learning(arrays, agent, steps, summaries, key, step):
+        (algorithm,) = eqx.combine(arrays, static)
+        rollout, summary = (
+            jax.tree.map(lambda *x: jnp.stack(x), *steps),
+            jax.tree.map(lambda *x: jnp.stack(x), *summaries),
+        )
+        agent, metrics = learn(algorithm, agent, rollout, key, step)
+        return agent, totals(summary, metrics)
+
+    def once(run: Run) -> tuple[Run, dict[str, Total]]:
+        seeds, lanes = run.now.last.shape
+        key, k_collect, k_learn = split(run.key, 3)
+        steps, summaries, begun = [], [], run.step
+        for t in range(algorithm.plan.horizon):
+            action, memory, extra = acting(arrays, run, k_collect, t)
+            flat = jax.tree.map(lambda x: jax.device_get(x).reshape(seeds * lanes, *x.shape[2:]), action)
+            then, following = (on_device(x, seeds, lanes) for x in environment.step(flat))
+            steps.append(Transition(run.now, action, then, extra))
+            run, summary = settling(arrays, run, k_collect, t, memory, then)
+            run = run._replace(now=following)
+            summaries.append(summary)
+        agent, total = learning(arrays, run.agent, steps, summaries, k_learn, begun)
+        return run._replace(agent=agent, key=key), total
+
+    def chunk(run: Run, iterations: int) -> tuple[Run, Metrics]:
+        so_far = None
+        for _ in range(iterations):
+            run, more = once(run)
+            so_far = more if so_far is None else jax.tree.map(jnp.add, so_far, more)
+        return run, means(so_far or {})
+
+    return chunk
+
+
+def on_device(now: TimeStep, seeds: int, lanes: int) -> TimeStep:
+    """Host arrays [S·E, ...] -> device arrays [S, E, ...]."""
+    return jax.tree.map(lambda x: jnp.asarray(x).reshape(seeds, lanes, *x.shape[1:]), now)

@@ -1,0 +1,57 @@
+"""Worlds by name: `make("routing/large")`, `make("routing:my_network.json")`, `make("my_package.my_module:make_env")`.
+
+Every id stands for a maker, a plain function whose keyword arguments are the world's options. Makers are imported when
+they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from covey.core.errors import unknown
+from covey.core.registry import call, locate
+
+
+class World(NamedTuple):
+    """An entry of `WORLDS`: where the maker is (`package.module:function`) and one line on what the world is."""
+
+    path: str
+    summary: str
+
+    def maker(self) -> Callable[..., Any]:
+        return locate(self.path, "environment")
+
+
+WORLDS: dict[str, World] = {
+    "toy/discrete": World("covey.environments.toy:discrete", "Two kinds of agents follow signals; a wrong turn kills."),
+    "toy/continuous": World("covey.environments.toy:continuous", "Three agents move their centroid onto a target."),
+    "toy/graph": World("covey.environments.toy:graph", "Four agents on a line split traffic as they are told."),
+    "navigation": World("covey.environments.navigation:navigation", "Agents share out landmarks and cover them all."),
+    "pursuit": World("covey.environments.pursuit:pursuit", "A team of pursuers catches faster prey."),
+    "routing/small": World("covey.environments.routing:small", "Routers split traffic over paths of a small network."),
+    "routing/small-contended": World(
+        "covey.environments.routing:small_contended", "The small network with a shared link that everybody wants."
+    ),
+    "routing/large": World("covey.environments.routing:large", "Routers split traffic over paths of a large network."),
+    "routing/abilene": World("covey.environments.routing:abilene", "The Abilene backbone."),
+}
+
+ROUTING_FILE = "covey.environments.routing:from_file"
+
+
+def make(id: str, **options: Any) -> Any:
+    """The world called `id`, with its maker's keyword `options`.
+
+    `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, or `package.module:function` for a world of
+    your own. An unknown name, an unknown option or an option of the wrong type is a `BadInput`.
+    """
+    what = f"the environment {id!r}"
+    if id in WORLDS:
+        return call(WORLDS[id].maker(), what, options)
+    scheme, colon, rest = id.partition(":")
+    if scheme == "routing" and rest:
+        return call(locate(ROUTING_FILE, "environment"), what, options, rest)
+    if colon:
+        return call(locate(id, "environment"), what, options)
+    raise unknown("the environment", id, WORLDS)

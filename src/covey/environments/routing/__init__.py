@@ -1,0 +1,223 @@
+"""Packet routing: presets of one world, and worlds from files.
+
+routing/small, routing/small-contended, routing/large   the paper's networks with the demo's capacities
+routing/abilene                                         the Abilene backbone, with synthetic traffic of our own
+routing:FILE                                            a topology of yours, with its matrices where it has any
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from covey.core.errors import BadInput
+from covey.environments.routing import topologies
+from covey.environments.routing.build import Options, build
+from covey.environments.routing.network import shortest_paths, tunnel_paths
+from covey.environments.routing.readers import read
+from covey.environments.routing.topologies import Topology
+from covey.environments.routing.traffic import gravity, moments
+from covey.environments.routing.world import Control, Payoff, Routing, Setting, Sight
+
+TICKS = 7  # ticks a step: router delay 2 + link delay 5 of the demo
+
+
+def small(
+    delays: bool = True,
+    control: Control = "path",
+    see: Sight = "own",
+    payoff: Payoff = "1-mlu",
+    time_limit: int = 20,
+    terminate: bool = True,
+    penalty: float = 1.0,
+    bonus: float = 0.0,
+    failure_rate: float = 0.0,
+    demand_scale: float = 1.0,
+    steps: int = 4096,
+    traffic_seed: int = 0,
+) -> Routing:
+    """Two routers, each with a direct path and one over a shared link that is wide enough for both.
+
+    Args:
+        delays: traffic takes time in routers and on links; otherwise flows settle within a step.
+        control: "path": ingress routers split over whole paths; "hop": every router splits over next hops.
+        see: "own": what a router can measure itself; "probe": also the last utilization of every link.
+        payoff: reward per step: 1 - MLU, -MLU, or -MLU over the linear program's.
+        time_limit: steps per episode.
+        terminate: end an episode when a link is overloaded.
+        penalty: what an overload costs, if it ends the episode.
+        bonus: training only, exploration bonus on the idleness of a router's own links.
+        failure_rate: probability that one link is down during an episode.
+        demand_scale: multiplies every demand.
+        steps: length of the synthetic traffic, in steps.
+        traffic_seed: seed of the synthetic traffic.
+    """
+    options = Options(
+        control, delays, 1, "omniscient", see, payoff, terminate, penalty, bonus, failure_rate, time_limit
+    )
+    return _demo("routing/small", topologies.small(), ("AC", "BD"), demand_scale, steps, traffic_seed, options)
+
+
+def small_contended(
+    delays: bool = True,
+    control: Control = "path",
+    see: Sight = "own",
+    payoff: Payoff = "1-mlu",
+    time_limit: int = 20,
+    terminate: bool = True,
+    penalty: float = 1.0,
+    bonus: float = 0.0,
+    failure_rate: float = 0.0,
+    demand_scale: float = 1.0,
+    steps: int = 4096,
+    traffic_seed: int = 0,
+) -> Routing:
+    """`small` with a shared link that is too narrow for both: the routers have to coordinate. Options as of `small`."""
+    options = Options(
+        control, delays, 1, "omniscient", see, payoff, terminate, penalty, bonus, failure_rate, time_limit
+    )
+    topology = topologies.small_contended()
+    return _demo("routing/small-contended", topology, ("AC", "BD"), demand_scale, steps, traffic_seed, options)
+
+
+def large(
+    delays: bool = True,
+    control: Control = "hop",
+    see: Sight = "own",
+    payoff: Payoff = "1-mlu",
+    time_limit: int = 50,
+    terminate: bool = True,
+    penalty: float = 1.0,
+    bonus: float = 0.0,
+    failure_rate: float = 0.0,
+    demand_scale: float = 1.0,
+    steps: int = 4096,
+    traffic_seed: int = 0,
+) -> Routing:
+    """Twelve routers, four pairs, twenty paths; seven routers decide hop by hop. Options as of `small`."""
+    options = Options(
+        control, delays, 1, "omniscient", see, payoff, terminate, penalty, bonus, failure_rate, time_limit
+    )
+    pairs = ("AC", "AD", "BC", "BD")
+    return _demo("routing/large", topologies.large(), pairs, 4.0 * demand_scale, steps, traffic_seed, options)
+
+
+def abilene(
+    control: Control = "path",
+    see: Sight = "own",
+    setting: Setting = "predictive",
+    payoff: Payoff = "-ratio",
+    history: int = 12,
+    time_limit: int = 48,
+    failure_rate: float = 0.0,
+    target: float = 0.3,
+    steps: int = 2016,
+    traffic_seed: int = 0,
+) -> Routing:
+    """The Abilene backbone with a week of synthetic daily traffic; every node splits over four paths per pair.
+
+    Args:
+        control: "path": ingress routers split over whole paths; "hop": every router splits over next hops.
+        see: "own": what a router can measure itself; "probe": also the last utilization of every link.
+        setting: "predictive": act before the step's matrix is seen; "omniscient": after.
+        payoff: reward per step: 1 - MLU, -MLU, or -MLU over the linear program's.
+        history: matrices in an observation.
+        time_limit: steps per episode.
+        failure_rate: probability that one link is down during an episode.
+        target: mean MLU of ECMP, which sets the amount of traffic.
+        steps: length of the synthetic traffic, in steps of five minutes; the last quarter is held out.
+        traffic_seed: seed of the synthetic traffic.
+    """
+    network, paths = topologies.abilene()
+    demand = gravity(network, steps, seed=traffic_seed, pairs=paths.pairs, target=target)
+    train, test = _chronological(demand, 0.75)
+    options = Options(control, False, history, setting, see, payoff, False, 0.0, 0.0, failure_rate, time_limit)
+    return build("routing/abilene", paths, train, test, options, whole_test=True)
+
+
+def from_file(
+    path: str,
+    matrices: str | None = None,
+    tunnels: str | None = None,
+    grammar: str | None = None,
+    capacity: float | None = None,
+    control: Control = "path",
+    see: Sight = "own",
+    setting: Setting = "predictive",
+    payoff: Payoff = "-ratio",
+    paths: int = 4,
+    history: int = 12,
+    time_limit: int = 48,
+    train_share: float = 0.75,
+    failure_rate: float = 0.0,
+    demand_scale: float = 1.0,
+    target: float = 0.3,
+    traffic_seed: int = 0,
+) -> Routing:
+    """A network of yours, from any of the grammars that covey reads.
+
+    Args:
+        path: the topology file.
+        matrices: file or folder of demand matrices; by default what lies beside the topology; without any, synthetic.
+        tunnels: file of candidate paths; by default what lies beside the topology, else shortest paths.
+        grammar: how the file is written, where its name and content do not say.
+        capacity: capacity of links that state none.
+        control: "path": ingress routers split over whole paths; "hop": every router splits over next hops.
+        see: "own": what a router can measure itself; "probe": also the last utilization of every link.
+        setting: "predictive": act before the step's matrix is seen; "omniscient": after.
+        payoff: reward per step: 1 - MLU, -MLU, or -MLU over the linear program's.
+        paths: candidate paths per pair, shortest first.
+        history: matrices in an observation.
+        time_limit: steps per episode.
+        train_share: the share of the matrices, from the first on, that is for training; the rest is held out.
+        failure_rate: probability that one link is down during an episode.
+        demand_scale: multiplies every demand.
+        target: mean MLU of ECMP of the synthetic traffic.
+        traffic_seed: seed of the synthetic traffic.
+    """
+    if paths < 1:
+        raise BadInput(f"`paths` must be at least 1, got {paths}.")
+    if not 0 < train_share < 1:
+        raise BadInput(f"`train_share` must lie between 0 and 1, got {train_share}.")
+    _check_scale(demand_scale)
+    network, found, listed = read(path, matrices=matrices, tunnels=tunnels, grammar=grammar, capacity=capacity)
+    candidates = tunnel_paths(network, listed) if listed else shortest_paths(network, paths)
+    if found is None:
+        demand = gravity(network, 2016, seed=traffic_seed, pairs=candidates.pairs, target=target)
+    else:
+        demand = found.demands(candidates.pairs)
+    train, test = _chronological(demand * demand_scale, train_share)
+    options = Options(control, False, history, setting, see, payoff, False, 0.0, 0.0, failure_rate, time_limit)
+    return build(f"routing:{Path(path).name}", candidates, train, test, options, whole_test=True)
+
+
+def _demo(
+    name: str, topology: Topology, pairs: tuple[str, ...], scale: float, steps: int, seed: int, options: Options
+) -> Routing:
+    """A world of the paper with synthetic traffic; what is held out has a seed of its own and a quarter of the length."""
+    _check_scale(scale)
+    if steps < 1:
+        raise BadInput(f"`steps`, the length of the synthetic traffic, must be at least 1, got {steps}.")
+    count = len(pairs)
+    train, test = (
+        moments(TICKS * length, seed=draw, series=pairs, scale=scale).reshape(length, TICKS, count)
+        for length, draw in ((steps, 2 * seed), (max(steps // 4, 256), 2 * seed + 1))
+    )
+    order = [pairs.index(_pair(topology, source, target)) for source, target in topology.paths.pairs]
+    return build(name, topology.paths, train[..., order], test[..., order], options, whole_test=False)
+
+
+def _pair(topology: Topology, source: int, target: int) -> str:
+    return topology.network.nodes[source] + topology.network.nodes[target]
+
+
+def _check_scale(scale: float) -> None:
+    if not (np.isfinite(scale) and scale > 0):
+        raise BadInput(f"`demand_scale` must be a positive number, got {scale}.")
+
+
+def _chronological(demand: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Demands [N, D] as [N, 1, D], the first `share` of them and the rest."""
+    cut = round(len(demand) * share)
+    return demand[:cut, None], demand[cut:, None]

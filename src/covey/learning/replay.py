@@ -1,0 +1,181 @@
+"""Replay: what has been experienced, one ring per lane, [C, E, ...].
+
+A slot keeps what an agent saw, did and got. The successor's observation is the next slot's, so nothing is stored
+twice; only where a time limit cut an episode that still had a future, the true last observation goes to a side ring.
+The head of the ring derives from the step, so that a write stays one slice update when seeds are batched.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from covey.core.errors import BadInput
+from covey.core.loop import select
+from covey.core.types import Box, Groups, Spec, TimeStep, Transition, action_shape
+from covey.nn.joint import legal
+
+
+class Buffer(NamedTuple):
+    """Arrays of a replay: C slots and F finals for each of E lanes."""
+
+    now: TimeStep  # [C, E, ...]  obs, alive and legal of the slot's step
+    action: Groups  # [C, E, n, ...]
+    reward: Groups  # [C, E, n]
+    discount: Groups  # [C, E, n]
+    last: Any  # [C, E]
+    final: Any  # [C, E]  where in `finals` the successor is, if `last`
+    finals: TimeStep  # [F, E, ...]
+    cut: Any  # [E]  episodes cut by a time limit so far
+
+
+class Batch(NamedTuple):
+    """Sampled experience: B transitions, the actions taken next, and each one's weight in a mean."""
+
+    now: TimeStep  # [B, ...]
+    action: Groups  # [B, n, ...]
+    then: TimeStep  # [B, ...]
+    next_action: Groups  # [B, n, ...]  zero where the episode ended
+    weight: Any  # [B]
+
+
+class Replay(eqx.Module):
+    """Uniform replay of `capacity` environment steps, sampled `batch` at a time.
+
+    With `whole_episode`, the batch that is drawn when an episode ends also holds every step of that episode (the
+    "current-episode replay" of the ATT-MADDPG authors' later code).
+    """
+
+    capacity: int = eqx.field(static=True, default=100_000)
+    batch: int = eqx.field(static=True, default=128)
+    whole_episode: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        if self.batch < 1:
+            raise BadInput(f"a batch needs at least one transition, got batch={self.batch}.")
+        if self.batch > self.capacity:
+            raise BadInput(
+                f"the batch ({self.batch}) is larger than the replay buffer ({self.capacity}): "
+                "raise `capacity` or lower `batch`."
+            )
+
+    def slots(self, lanes: int, horizon: int) -> int:
+        """Slots per lane: the capacity over the lanes, whole rollouts, at least two of them."""
+        return max(self.capacity // lanes // horizon, 2) * horizon
+
+    def init(self, spec: Spec, lanes: int, horizon: int) -> Buffer:
+        slots = self.slots(lanes, horizon)
+        finals = slots if spec.time_limit is None else slots // spec.time_limit + 2
+
+        def rows(count, example):
+            return jax.tree.map(lambda x: jnp.zeros((count, lanes, *x.shape), x.dtype), example)
+
+        seen, action, reward = _blank(spec)
+        return Buffer(
+            now=rows(slots, seen),
+            action=rows(slots, action),
+            reward=rows(slots, reward),
+            discount=rows(slots, reward),
+            last=jnp.zeros((slots, lanes), bool),
+            final=jnp.zeros((slots, lanes), jnp.int32),
+            finals=rows(finals, seen),
+            cut=jnp.zeros(lanes, jnp.int32),
+        )
+
+    def add(self, spec: Spec, buffer: Buffer, rollout: Transition, step: Any) -> Buffer:
+        """The buffer after a rollout [T, E, ...] that began at environment step `step`."""
+        _, lanes = rollout.then.last.shape
+        head = step // lanes % buffer.last.shape[0]
+        seen = jax.vmap(jax.vmap(lambda now: _seen(spec, now)))
+        future = sum(jnp.any(d > 0, -1) for d in rollout.then.discount.values()) > 0
+        cut = rollout.then.last & future
+        before = buffer.cut + jnp.cumsum(cut, 0) - cut
+        final = (before % jax.tree.leaves(buffer.finals)[0].shape[0]).astype(jnp.int32)
+
+        def keep(finals, xs):  # every step writes the lane's current final; it stays if the episode was cut there
+            then, slot = xs
+            return jax.tree.map(lambda ring, x: ring.at[slot, jnp.arange(lanes)].set(x), finals, then), None
+
+        def write(ring, x):
+            return jax.lax.dynamic_update_slice_in_dim(ring, x.astype(ring.dtype), head, axis=0)
+
+        finals, _ = jax.lax.scan(keep, buffer.finals, (seen(rollout.then), final))
+        rows = Buffer(
+            now=seen(rollout.now),
+            action=rollout.action,
+            reward=rollout.then.reward,
+            discount=rollout.then.discount,
+            last=rollout.then.last,
+            final=final,
+            finals=buffer.finals,
+            cut=buffer.cut,
+        )
+        rings = jax.tree.map(write, buffer[:6], rows[:6])
+        return Buffer(*rings, finals=finals, cut=buffer.cut + cut.sum(0))
+
+    def sample(self, spec: Spec, buffer: Buffer, key: Any, step: Any) -> Batch:
+        """A batch, uniform over the transitions whose successor is known; `step` counts what has been added."""
+        slots, lanes = buffer.last.shape
+        written = step // lanes
+        k_age, k_lane = jax.random.split(key)
+        age = jax.random.randint(k_age, (self.batch,), 1, jnp.maximum(jnp.minimum(written, slots), 2))
+        lane = jax.random.randint(k_lane, (self.batch,), 0, lanes)
+        batch = _gather(buffer, (written - 1 - age) % slots, lane, jnp.ones(self.batch))
+        if not self.whole_episode:
+            return batch
+        episode = _newest_episode(buffer, written, spec.time_limit or slots)
+        return jax.tree.map(lambda *x: jnp.concatenate(x), batch, episode)
+
+
+def _gather(buffer: Buffer, slot: Any, lane: Any, weight: Any) -> Batch:
+    """The transitions at `slot` [B] of `lane` [B], with their true successors."""
+    last = buffer.last[slot, lane]
+    following = (slot + 1) % buffer.last.shape[0]
+    now, action = jax.tree.map(lambda x: x[slot, lane], (buffer.now, buffer.action))
+    upcoming, next_action = jax.tree.map(lambda x: x[following, lane], (buffer.now, buffer.action))
+    final = jax.tree.map(lambda x: x[buffer.final[slot, lane], lane], buffer.finals)
+    then = select(last, final, upcoming)
+    then = then._replace(
+        reward=jax.tree.map(lambda x: x[slot, lane], buffer.reward),
+        discount=jax.tree.map(lambda x: x[slot, lane], buffer.discount),
+        last=last,
+    )
+    return Batch(now, action, then, select(last, jax.tree.map(jnp.zeros_like, next_action), next_action), weight)
+
+
+def _newest_episode(buffer: Buffer, written: Any, limit: int) -> Batch:
+    """The last `limit` steps of every lane, with weight 1 where the newest step ended the episode they belong to."""
+    slots, lanes = buffer.last.shape
+    age = jnp.arange(min(limit, slots))
+    slot = (written - 1 - age) % slots
+    last = buffer.last[slot]  # [L, E], newest first
+    earlier = jnp.cumsum(last.at[0].set(False), axis=0) > 0  # belongs to an episode before the newest
+    weight = last[0] & ~earlier & (age < written)[:, None]
+    lane = jnp.broadcast_to(jnp.arange(lanes), last.shape)
+    where = jnp.broadcast_to(slot[:, None], last.shape)
+    return _gather(buffer, where.reshape(-1), lane.reshape(-1), weight.reshape(-1).astype(jnp.float32))
+
+
+def _blank(spec: Spec) -> tuple[TimeStep, Groups, Groups]:
+    """Zeros in the shape of what one lane sees, does and gets."""
+    seen = TimeStep(
+        obs={name: jnp.zeros((group.size, *group.obs_shape), group.obs_dtype) for name, group in spec.groups.items()},
+        reward={},
+        discount={},
+        alive={name: jnp.zeros(group.size, bool) for name, group in spec.groups.items()},
+        last=None,
+    )
+    masks = {name: mask for name, mask in legal(spec, seen).items() if mask is not None}
+    shapes = {name: action_shape(group.action) for name, group in spec.groups.items()}
+    action = {name: jnp.zeros((spec.groups[name].size, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+    reward = {name: jnp.zeros(group.size) for name, group in spec.groups.items()}
+    return seen._replace(legal=masks), action, reward
+
+
+def _seen(spec: Spec, now: TimeStep) -> TimeStep:
+    """The part of a time step that a replay keeps."""
+    masks = {name: mask for name, mask in legal(spec, now).items() if mask is not None}
+    return TimeStep(obs=now.obs, reward={}, discount={}, alive=now.alive, last=None, legal=masks)

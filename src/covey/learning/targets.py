@@ -1,0 +1,31 @@
+"""Targets that move slowly, and values that only move with time: schedules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+
+def polyak(target: Any, online: Any, rate: Any) -> Any:
+    """Soft update: target + rate · (online - target), leaf by leaf (Lillicrap et al. 2016)."""
+    return jax.tree.map(lambda t, o: t + rate * (o - t), target, online)
+
+
+def masked_mean(x: Any, weight: Any, axis: int | None = None) -> Any:
+    """Mean of `x` with weights; 0 where all weights are 0."""
+    return (x * weight).sum(axis) / jnp.maximum(weight.sum(axis), 1.0)
+
+
+class Linear(eqx.Module):
+    """From `start` to `end` over the first `steps` environment steps, constant after."""
+
+    start: float
+    end: float
+    steps: float
+
+    def __call__(self, step: Any) -> Any:
+        done = jnp.clip(step / jnp.maximum(self.steps, 1.0), 0.0, 1.0)
+        return self.start + done * (self.end - self.start)

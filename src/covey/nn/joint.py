@@ -1,0 +1,83 @@
+"""Centralized inputs: everything every agent sees and does, across all groups, seen from one agent.
+
+Padding is zeroed where the spec says it is padding, and so is everything about a dead agent. So no network can learn
+from either, whatever the world writes there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from covey.core.types import Box, Groups, Space, Spec, TimeStep
+from covey.nn.heads import Head
+
+
+class View(NamedTuple):
+    """The world as one agent's critic sees it: its own data, then everybody else's.
+
+    Others come group by group in name order, and within the agent's own group in cyclic order from the agent on: agent
+    i sees i+1, i+2, ..., i-1. So critics that share weights see every agent from the same side, and renumbering a
+    group cyclically changes nothing.
+    """
+
+    own_obs: Any  # [D]
+    own_action: Any  # [A]
+    obs: tuple[Any, ...]  # per group [others, D]
+    action: tuple[Any, ...]  # per group [others, A]
+
+
+def observations(spec: Spec, now: TimeStep) -> Groups:
+    """What every agent sees as float32 [n, D] per group, zero where padded or dead."""
+    seen = {}
+    for name, group in spec.groups.items():
+        obs = jnp.asarray(now.obs[name], jnp.float32)
+        valid = group.obs_valid()
+        if valid is not None:
+            obs = jnp.where(valid, obs, 0.0)
+        obs = obs.reshape(group.size, -1)
+        seen[name] = jnp.where(now.alive[name][:, None], obs, 0.0)
+    return seen
+
+
+def actions(spec: Spec, now: TimeStep, action: Groups) -> Groups:
+    """What every agent does, embedded as float32 [n, A] per group (`Head.embed`), zero where dead."""
+    done = {}
+    for name, group in spec.groups.items():
+        embedded = jax.vmap(Head(group.action).embed)(action[name])
+        done[name] = jnp.where(now.alive[name][:, None], embedded, 0.0)
+    return done
+
+
+def legal(spec: Spec, now: TimeStep) -> Groups:
+    """Legal components bool [n, A] per group, True where the world restricts nothing; None for boxes."""
+    return {name: _legal(group.action, group.size, now.legal.get(name)) for name, group in spec.groups.items()}
+
+
+def _legal(space: Space, size: int, mask: Any) -> Any:
+    if isinstance(space, Box):
+        return None
+    return jnp.ones((size, Head(space).size), bool) if mask is None else mask
+
+
+def others(spec: Spec, name: str, stacked: Groups) -> tuple[Any, ...]:
+    """Per group, what agent i of group `name` sees of the others: [n, others, ...] out of [n, ...]."""
+    size = spec.groups[name].size
+    cyclic = (jnp.arange(size)[:, None] + jnp.arange(1, size)[None, :]) % size
+    return tuple(
+        stacked[other][cyclic] if other == name else jnp.broadcast_to(stacked[other], (size, *stacked[other].shape))
+        for other in spec.groups
+    )
+
+
+def views(spec: Spec, name: str, obs: Groups, action: Groups) -> View:
+    """The view of every agent of group `name`: a View with leading [n]."""
+    return View(obs[name], action[name], others(spec, name, obs), others(spec, name, action))
+
+
+def ravel(*values: Any) -> Any:
+    """One vector out of arrays, and tuples of arrays."""
+    leaves = [leaf for value in values for leaf in (value if isinstance(value, tuple) else (value,))]
+    return jnp.concatenate([leaf.reshape(-1) for leaf in leaves])

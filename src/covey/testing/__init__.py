@@ -1,0 +1,13 @@
+"""Tests that are shipped, so that users can hold their own worlds and algorithms to covey's promises.
+
+check_environment(environment)          what is wrong with a world, in sentences
+check_algorithm(make, environment)      what is wrong with an algorithm, in sentences
+laws                                    the laws behind it, one function each
+AsHost                                  a JAX world behind the interface of worlds outside JAX
+"""
+
+from covey.testing.algorithms import check_algorithm
+from covey.testing.as_host import AsHost
+from covey.testing.environments import check_environment
+
+__all__ = ["AsHost", "check_algorithm", "check_environment"]

@@ -1,0 +1,324 @@
+"""The laws that every algorithm keeps on every world, one function each: silence, or an AssertionError with a sentence.
+
+    to the bit      split chunks; the same command twice; save, load, continue; hosted and compiled;
+                    padding and the data of dead agents change nothing
+    within 1e-5     one seed alone and in a batch; one device and many; agents of a group renumbered; an absent mask and
+                    a mask that allows everything
+    and             everything stays finite, and what does not is noticed
+
+A `Pair` holds what the laws share, so that each program is compiled once. A law about something that a world does not
+have (padding, deaths) is silent there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from covey.core import loop, mesh
+from covey.core.algorithm import Algorithm
+from covey.core.environment import Environment
+from covey.core.errors import Diverged
+from covey.core.types import Groups, Metrics, Run, TimeStep, Transition
+from covey.runs import checkpoint
+from covey.runs.begin import HostFacts
+from covey.runs.config import Config
+from covey.runs.journal import opened
+from covey.runs.live import Quiet
+from covey.runs.session import Session
+from covey.testing.as_host import AsHost, loop_draws
+from covey.testing.compare import difference
+from covey.testing.garble import garble_dead, garble_padding, has_dead, has_padding, rotate_groups
+
+SEEDS, LANES = 2, 4
+ROUNDING = 1e-5  # what another program of the same arithmetic may change in one iteration
+
+
+class Pair:
+    """An algorithm in a world, and what the laws share: programs that are compiled once, and what they gave."""
+
+    def __init__(self, algorithm: Algorithm, environment: Environment, seeds: int = SEEDS, lanes: int = LANES):
+        self.algorithm, self.environment = algorithm, environment
+        self.spec, self.lanes = environment.spec, lanes
+        self.keys = jax.random.split(jax.random.key(0), seeds)
+        self.chunk = loop.compiled(environment, algorithm)
+        self._start = jax.jit(partial(loop.start, environment, algorithm, lanes=lanes))
+        self._collect = jax.jit(lambda run, key: loop.collect(environment, algorithm, run, key, algorithm.plan.horizon))
+        self._choose = jax.jit(partial(loop.choose, algorithm, explore=True))
+        self._learn = jax.jit(partial(loop.learn, algorithm))
+
+    @property
+    def idle(self) -> int:
+        """Iterations before the one that brings the first update."""
+        plan = self.algorithm.plan
+        warm = math.ceil(_warmup(self.algorithm) / (plan.horizon * self.lanes))
+        return max(math.ceil(warm / plan.every) * plan.every, plan.every, 2) - 1
+
+    @property
+    def iterations(self) -> int:
+        """An even number of iterations, with a few updates in each half."""
+        return 2 * (self.idle + 1 + 2 * self.algorithm.plan.every)
+
+    def begin(self) -> Run:
+        """The run before its first step; a new one each time, because a chunk gives up the run it is given."""
+        return self._start(self.keys)
+
+    def after(self, *lengths: int) -> Run:
+        """The run after chunks of these lengths."""
+        run = self.begin()
+        for length in lengths:
+            run, _ = self.chunk(run, length)
+        return run
+
+    @cached_property
+    def played(self) -> Run:
+        """The run after `iterations`, to compare with (not to go on from)."""
+        return self.after(self.iterations)
+
+    @cached_property
+    def alone(self) -> Run:
+        """The first seed, by itself, before its first step."""
+        return first_seed(self.begin())
+
+    @cached_property
+    def rollouts(self) -> list[Transition]:
+        """What the first seed's initial policy experiences: as many rollouts as there are iterations."""
+        run, rollouts = self.alone, []
+        for index in range(self.iterations):
+            run, rollout, _ = self._collect(run, jax.random.split(jax.random.key(index), 1))
+            rollouts.append(rollout)
+        return rollouts
+
+    def learned(self, rollouts: list[Transition], agent: Any = None) -> tuple[Any, list[Metrics]]:
+        """The first seed's agent after learning from `rollouts` one after the other, and every metric on the way."""
+        agent, reported = self.alone.agent if agent is None else agent, []
+        for index, rollout in enumerate(rollouts):
+            step = jnp.int32(index * self.algorithm.plan.horizon * self.lanes)
+            agent, metrics = self._learn(agent, rollout, jax.random.split(jax.random.key(index), 1), step)
+            reported.append(metrics)
+        return agent, reported
+
+    @cached_property
+    def taught(self) -> tuple[Any, list[Metrics]]:
+        """`learned` from the rollouts as they are."""
+        return self.learned(self.rollouts)
+
+    def parameters(self, agent: Any) -> Any:
+        """The parameters in the states [S, ...] of an agent."""
+        return jax.vmap(self.algorithm.parameters)(agent)
+
+    def actions(self, now: Any) -> Any:
+        """What the first seed's initial policy does where it sees `now` [1, E]."""
+        return self._choose(self.alone._replace(now=now), jax.random.split(jax.random.key(1), 1))[0]
+
+
+def first_seed(run: Run) -> Run:
+    """The first seed of a run, as a run of one seed."""
+    return jax.tree.map(lambda x: x[:1], run._replace(step=()))._replace(step=jnp.array(run.step))
+
+
+def _warmup(algorithm: Algorithm) -> int:
+    return max([algorithm.plan.warmup, *(_warmup(part) for part in getattr(algorithm, "parts", ()))])
+
+
+def agree(law: str, one: Any, other: Any, tolerance: float = 0.0) -> None:
+    found = difference(one, other, tolerance)
+    assert not found, f"{law}, in {found}."
+
+
+def agree_on_lessons(pair: Pair, law: str, rollouts: list[Transition]) -> None:
+    """From `rollouts` the same is learned as from the true ones."""
+    (agent, metrics), (true_agent, true_metrics) = pair.learned(rollouts), pair.taught
+    agree(law, pair.parameters(agent), pair.parameters(true_agent))
+    agree(f"{law} (a metric)", metrics, true_metrics)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The run
+
+
+def law_split_chunks(pair: Pair) -> None:
+    """4 + 4 iterations are 8 iterations."""
+    half = pair.iterations // 2
+    law = f"two chunks of {half} iterations and one of {2 * half} end in different runs"
+    agree(law, pair.after(half, half), pair.played)
+
+
+def law_same_twice(pair: Pair) -> None:
+    """The same command gives the same run."""
+    agree("the same run, played twice, ends differently", pair.after(pair.iterations), pair.played)
+
+
+def law_finite(pair: Pair) -> None:
+    """Parameters stay finite, and no metric is infinite."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(pair.parameters(pair.played.agent)):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            where = jax.tree_util.keystr(path)
+            assert jnp.isfinite(leaf).all(), (
+                f"after {pair.iterations} iterations the parameters {where} are not finite."
+            )
+    for metrics in pair.taught[1]:
+        infinite = [name for name, value in metrics.items() if jnp.isinf(value).any()]
+        assert not infinite, f"the metrics {infinite} are infinite."
+
+
+def law_save_and_load(pair: Pair, folder: Path) -> None:
+    """A run that is saved, loaded and continued is the run that was never interrupted."""
+    half = pair.iterations // 2
+    identity = checkpoint.Identity("law", pair.spec.name, {})
+    checkpoint.save(folder, pair.after(half), identity, {}, {})
+    saved = checkpoint.latest(folder)
+    assert saved is not None, "a checkpoint that was just written is not found."
+    abstract = jax.eval_shape(partial(loop.start, pair.environment, pair.algorithm, lanes=pair.lanes), pair.keys)
+    restored, _ = pair.chunk(checkpoint.restore(saved, abstract), half)
+    agree("a run that was saved and loaded goes on differently", restored, pair.played)
+
+
+def law_hosted(pair: Pair) -> None:
+    """The loop around a world outside JAX is the compiled loop."""
+    seeds, horizon = len(pair.keys), pair.algorithm.plan.horizon
+    world = AsHost(pair.environment, seeds * pair.lanes, loop_draws(pair.keys, pair.lanes, horizon))
+    run = loop.start_hosted(world, pair.algorithm, pair.keys, pair.lanes)
+    run, _ = loop.hosted(world, pair.algorithm)(run, pair.iterations)
+
+    def shared(run: Run) -> Run:  # a host world keeps its own state, and measures nothing
+        return run._replace(world=(), score=run.score._replace(measure={}))
+
+    agree("a world gives different runs inside and outside of the compiled loop", shared(run), shared(pair.played))
+
+
+def law_alone(pair: Pair) -> None:
+    """A seed in a batch of seeds learns what it learns alone."""
+    run = pair.after(pair.idle)
+    alone, (batch, _) = first_seed(run), pair.chunk(run, 1)
+    key, k_collect, k_learn = loop.split(alone.key, 3)
+    moved, rollout, _ = pair._collect(alone, k_collect)
+    agent, _ = pair._learn(alone.agent, rollout, k_learn, alone.step)
+    law = "a seed alone and the same seed in a batch differ after one iteration"
+    agree(law, moved._replace(agent=agent, key=key), first_seed(batch), ROUNDING)
+
+
+def law_sharded(pair: Pair) -> None:
+    """A run over several devices is the run on one; needs more than one device."""
+    run = mesh.place(pair.after(pair.idle))
+    law = f"one device and {len(run.key.sharding.device_set)} differ after one iteration"
+    agree(law, pair.chunk(run, 1)[0], pair.after(pair.idle, 1), ROUNDING)
+
+
+def law_non_finite(pair: Pair, folder: Path) -> None:
+    """Parameters that are not finite stop the run, with a sentence that names the seed."""
+    run = pair.begin()
+    if not any(jnp.issubdtype(x.dtype, jnp.inexact) for x in jax.tree.leaves(pair.algorithm.parameters(run.agent))):
+        return  # nothing is learned that could diverge
+    seed = len(pair.keys) - 1
+    poisoned = jax.tree.map(lambda x: x.at[seed].set(jnp.nan) if jnp.issubdtype(x.dtype, jnp.inexact) else x, run.agent)
+    config = Config(pair.algorithm, pair.environment, steps=1, seeds=len(pair.keys), envs=pair.lanes)
+    with opened(folder, []) as journal:
+        session = Session(config, folder, run._replace(agent=poisoned), HostFacts(), journal, Quiet())
+        try:
+            session.demand_finite(0)
+        except Diverged as stop:
+            assert f"seed {seed} " in str(stop), f"a run of which seed {seed} diverged stops and says: {stop}"
+            return
+    raise AssertionError("a run goes on though all of its state is NaN: `parameters` leaves out what is learned.")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What must not matter
+
+
+def law_padding(pair: Pair) -> None:
+    """What a world writes into padding is never seen."""
+    if not has_padding(pair.spec):
+        return
+    garbled = [garble_padding(pair.spec, rollout, seed) for seed, rollout in enumerate(pair.rollouts)]
+    for rollout, other in zip(pair.rollouts, garbled, strict=True):
+        agree("padding changes what is done", pair.actions(_at(other.now, 0)), pair.actions(_at(rollout.now, 0)))
+    agree_on_lessons(pair, "padding changes what is learned", garbled)
+
+
+def law_dead(pair: Pair) -> None:
+    """What dead agents see, do and get changes nothing: not the others' actions, not the parameters, not a metric."""
+    if not has_dead(pair.rollouts):
+        return
+    garbled = [garble_dead(pair.spec, rollout, seed) for seed, rollout in enumerate(pair.rollouts)]
+    for rollout, other in zip(pair.rollouts, garbled, strict=True):
+        now = _at(rollout.now, -1)
+        done = (_of_living(now.alive, pair.actions(seen)) for seen in (_at(other.now, -1), now))
+        agree("what dead agents see changes what the living do", *done)
+    agree_on_lessons(pair, "the data of dead agents change what is learned", garbled)
+
+
+def law_absent_mask(pair: Pair) -> None:
+    """No mask means that everything is legal."""
+    if not pair.rollouts[0].now.legal:
+        return
+    few = pair.rollouts[: pair.idle + 1]
+    everything = [_with_legal(rollout, lambda mask: jnp.ones_like(mask)) for rollout in few]
+    absent = [_with_legal(rollout, None) for rollout in few]
+    law = "a mask that allows everything and no mask differ"
+    agree(f"{law} in acting", pair.actions(_at(absent[0].now, 0)), pair.actions(_at(everything[0].now, 0)), ROUNDING)
+    agree(f"{law} in learning", pair.learned(absent), pair.learned(everything), ROUNDING)
+
+
+def law_rotation(pair: Pair) -> None:
+    """Renumbering the agents of a group, with their own networks, renumbers what is learned.
+
+    For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift, and worlds
+    in which a number means nothing: no padding, no neighbors, no global state.
+    """
+    fair = not (has_padding(pair.spec) or pair.spec.neighborhood or pair.spec.state)
+    if not fair or not hasattr(pair.algorithm, "rotate"):
+        return
+    turn = jax.vmap(partial(pair.algorithm.rotate, shift=1))
+    few = pair.rollouts[: pair.idle + 1]
+    rotated = [rotate_groups(pair.spec, rollout, 1) for rollout in few]
+    expected, (found, _) = turn(pair.learned(few)[0]), pair.learned(rotated, turn(pair.alone.agent))
+    law = "renumbering the agents of a group changes what they learn"
+    agree(law, pair.parameters(found), pair.parameters(expected), ROUNDING)
+
+
+def _at(now: TimeStep, t: int) -> TimeStep:
+    return jax.tree.map(lambda x: x[t], now)
+
+
+def _of_living(alive: Groups, action: Groups) -> Groups:
+    return {
+        name: jnp.where(alive[name].reshape(alive[name].shape + (1,) * (x.ndim - alive[name].ndim)), x, 0)
+        for name, x in action.items()
+    }
+
+
+def _with_legal(rollout: Transition, change: Callable | None) -> Transition:
+    """The rollout with other masks, or (None) without."""
+    now, then = (
+        step._replace(legal={} if change is None else jax.tree.map(change, step.legal))
+        for step in (rollout.now, rollout.then)
+    )
+    return rollout._replace(now=now, then=then)
+
+
+LAWS = (
+    law_split_chunks,
+    law_same_twice,
+    law_finite,
+    law_hosted,
+    law_alone,
+    law_padding,
+    law_dead,
+    law_absent_mask,
+    law_rotation,
+)
+"""The laws of a pair alone."""
+
+LAWS_ON_DISK = (law_save_and_load, law_non_finite)
+"""The laws that also need an empty folder."""
+
+LAWS_OF_DEVICES = (law_sharded,)
+"""The laws that need more than one device."""

@@ -1,0 +1,192 @@
+"""Is a spec sound, and does a time step hold the arrays that its spec announces?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from covey.core.errors import BadInput
+from covey.core.types import (
+    Box,
+    Discrete,
+    Field,
+    Fields,
+    Group,
+    MultiDiscrete,
+    Space,
+    Spec,
+    Splits,
+    TimeStep,
+    action_size,
+    fields_shape,
+)
+
+PER_AGENT = {"reward": "float32", "discount": "float32", "alive": "bool"}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Specs
+
+
+def spec_problems(environment: Any) -> list[str]:
+    """Problems of `environment.spec`."""
+    spec = environment.spec
+    if not isinstance(spec, Spec):
+        return [f"`spec` is a {type(spec).__name__}, not a covey.core.types.Spec."]
+    try:
+        hash(spec)
+    except TypeError as error:
+        return [
+            f"the spec is not hashable ({error}): use tuples instead of lists, and `Table` instead of a dict for groups."
+        ]
+    problems = []
+    if environment.spec != spec:
+        problems.append("two reads of `spec` differ: it has to be the same before, during and after a run.")
+    if not spec.groups:
+        problems.append("the spec has no groups: a world needs at least one agent.")
+    if spec.time_limit is not None and spec.time_limit < 1:
+        problems.append(f"the spec's time limit is {spec.time_limit}: it has to be at least 1, or None.")
+    names = [name for group in spec.groups.values() for name in group.names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        problems.append(f"the agents {twice} are named twice: names have to differ over all groups.")
+    for name, group in spec.groups.items():
+        problems += _group_problems(name, group)
+    return problems + _fields_problems("the global state", spec.state, agents=None)
+
+
+def _group_problems(name: str, group: Group) -> Iterator[str]:
+    if not group.names:
+        yield f"group {name!r} has no agents: name them in `Group.names`."
+    if not group.obs:
+        yield f"group {name!r} observes nothing: give its `obs` a Field."
+    yield from _fields_problems(f"the observation of group {name!r}", group.obs, len(group.names))
+    yield from _space_problems(name, group.action)
+
+
+def _fields_problems(whose: str, fields: Fields, agents: int | None) -> list[str]:
+    problems = [problem for field in fields for problem in _field_problems(whose, field, agents)]
+    try:
+        if fields:
+            fields_shape(fields)
+    except BadInput as error:
+        problems.append(f"{whose}: {error}")
+    return problems
+
+
+def _field_problems(whose: str, field: Field, agents: int | None) -> Iterator[str]:
+    if any(size < 1 for size in field.shape):
+        yield f"{whose} has the field {field.name!r} of shape {field.shape}: every axis needs at least one entry."
+    try:
+        np.dtype(field.dtype)
+    except TypeError:
+        yield f"{whose} has the field {field.name!r} with the dtype {field.dtype!r}, which NumPy does not know."
+    if field.valid is None or agents is None:
+        return
+    if len(field.valid) != agents:
+        yield f"{whose} has {agents} agents and the field {field.name!r} gives {len(field.valid)} counts in `valid`."
+    elif not all(0 <= count <= field.size for count in field.valid):
+        yield f"{whose} has the field {field.name!r} with `valid` outside 0 to {field.size}: {field.valid}."
+
+
+def _space_problems(name: str, space: Space) -> Iterator[str]:
+    match space:
+        case Box(low, high):
+            bounds = np.asarray(low, float), np.asarray(high, float)
+            if bounds[0].ndim != 1 or bounds[0].shape != bounds[1].shape or not bounds[0].size:
+                yield f"the action of group {name!r} is a Box whose bounds {low} and {high} do not match."
+            elif not np.isfinite(bounds).all():
+                yield f"the action of group {name!r} is a Box with infinite bounds: clip them to what is useful."
+            elif (bounds[0] >= bounds[1]).any():
+                yield f"the action of group {name!r} is a Box whose low is not below its high: {low} and {high}."
+        case Discrete() | MultiDiscrete() | Splits():
+            if not space.parts or any(size < 1 for size in space.parts):
+                yield f"the action of group {name!r}, {space}, leaves nothing to choose: every part needs an option."
+        case _:
+            yield f"the action of group {name!r} is {space!r}: use Discrete, MultiDiscrete, Box or Splits."
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Time steps
+
+
+def time_step_problems(spec: Spec, now: Any, where: str, lead: tuple[int, ...] = ()) -> list[str]:
+    """Arrays of a time step that are not what the spec announces; `lead` are the axes in front (lanes)."""
+    if not isinstance(now, TimeStep):
+        return [f"{where} is a {type(now).__name__}, not a covey.core.types.TimeStep."]
+    problems = list(_array_problems(f"`last` of {where}", now.last, lead, "bool"))
+    problems += _groups_problems(spec, f"`obs` of {where}", now.obs)
+    for part in PER_AGENT:
+        problems += _groups_problems(spec, f"`{part}` of {where}", getattr(now, part))
+    if problems:
+        return problems
+    for name, group in spec.groups.items():
+        own = f"of group {name!r} in {where}"
+        problems += _array_problems(
+            f"`obs` {own}", now.obs[name], (*lead, group.size, *group.obs_shape), group.obs_dtype
+        )
+        for part, dtype in PER_AGENT.items():
+            problems += _array_problems(f"`{part}` {own}", getattr(now, part)[name], (*lead, group.size), dtype)
+    problems += _legal_problems(spec, now, where, lead)
+    problems += _state_problems(spec, now, where, lead)
+    return problems + list(_neighbor_problems(spec, now, where, lead))
+
+
+def _groups_problems(spec: Spec, label: str, value: Any) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{label} is a {type(value).__name__}, not a dict with one entry per group."]
+    problems = [f"{label} lacks the group {name!r}." for name in spec.groups if name not in value]
+    return problems + [
+        f"{label} has the group {name!r}, which the spec lacks." for name in value if name not in spec.groups
+    ]
+
+
+def _array_problems(label: str, value: Any, shape: tuple[int, ...], dtype: str) -> Iterator[str]:
+    if not hasattr(value, "dtype"):
+        yield f"{label} is a Python {type(value).__name__}, not an array."
+    elif tuple(value.shape) != shape:
+        yield f"{label} has the shape {tuple(value.shape)}, and the spec says {shape}."
+    elif value.dtype != np.dtype(dtype):
+        yield f"{label} has the dtype {value.dtype}, and it should be {dtype}."
+
+
+def _legal_problems(spec: Spec, now: TimeStep, where: str, lead: tuple[int, ...]) -> Iterator[str]:
+    for name, mask in now.legal.items():
+        label = f"`legal` of group {name!r} in {where}"
+        if name not in spec.groups:
+            yield f"{label} is for a group that the spec lacks."
+            continue
+        group = spec.groups[name]
+        if isinstance(group.action, Box):
+            yield f"{label} is a mask for a Box, which has nothing to mask: leave it out."
+        else:
+            yield from _array_problems(label, mask, (*lead, group.size, action_size(group.action)), "bool")
+
+
+def _state_problems(spec: Spec, now: TimeStep, where: str, lead: tuple[int, ...]) -> Iterator[str]:
+    if not spec.state:
+        if now.state is not None:
+            yield f"{where} has a global `state` that the spec does not announce: list its fields in `Spec.state`."
+    elif now.state is None:
+        yield f"{where} has no global `state`, and the spec announces one."
+    else:
+        shape, dtype = fields_shape(spec.state)
+        yield from _array_problems(f"`state` of {where}", now.state, (*lead, *shape), dtype)
+
+
+def _neighbor_problems(spec: Spec, now: TimeStep, where: str, lead: tuple[int, ...]) -> Iterator[str]:
+    if not spec.neighborhood:
+        if now.neighbors:
+            yield f"{where} has `neighbors`, and the spec's neighborhood is 0: say how many each agent lists."
+        return
+    for name, group in spec.groups.items():
+        label = f"`neighbors` of group {name!r} in {where}"
+        pair = now.neighbors.get(name)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            yield f"{label} is not a pair (index, mask), and the spec announces {spec.neighborhood} neighbors."
+            continue
+        shape = (*lead, group.size, spec.neighborhood)
+        yield from _array_problems(f"the index in {label}", pair[0], shape, "int32")
+        yield from _array_problems(f"the mask in {label}", pair[1], shape, "bool")
