@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput, unknown
 from covey.core.registry import locate
+
+if TYPE_CHECKING:  # `covey list` needs no more than the names
+    from covey.core.algorithm import Algorithm
 
 PRESETS = ("tuned", "paper")
 
@@ -40,9 +42,10 @@ ALIASES: dict[str, Alias] = {
 
 RULES: dict[str, tuple[str, ...]] = {
     "toy/": ("optimal",),
-    "navigation": ("assignment",),
-    "pursuit": ("greedy-pursuit",),
+    "navigation": ("greedy-pursuit", "assignment", "best-assignment"),
+    "pursuit": ("greedy-pursuit", "surround"),
     "routing": (
+        "equal",
         "ecmp",
         "wcmp-link",
         "wcmp-path",
@@ -51,6 +54,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "stale-optimal",
         "optimal-routing",
         "direct-splitter",
+        "decentralized-bound",
     ),
 }
 """Which rules belong to which worlds (beginnings of their ids): what errors and `covey list` say."""
@@ -104,6 +108,6 @@ def _rule(name: str, environment: Any, preset: str, groups: tuple[str, ...] | No
 def _unknown(name: str, world: str, own: dict) -> BadInput:
     homes = [home for home, names in RULES.items() if name in names]
     if homes:
-        plays = ", ".join(f"{home}*" if home.endswith("/") else home for home in homes)
+        plays = " and ".join(f"{home}*" if home.endswith("/") else home for home in homes)
         return BadInput(f"the algorithm {name!r} is a rule of {plays}, and this world is {world!r}.")
     return unknown("the algorithm", name, [*ALIASES, *own])

@@ -4,8 +4,6 @@ An algorithm is a value: hyperparameters, the spec of the world, and the groups 
 state. It acts on a `TimeStep` and learns from a rollout, and never touches an environment.
 """
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

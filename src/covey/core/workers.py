@@ -90,6 +90,7 @@ class Workers:
         return now
 
     def step(self, action: Groups) -> tuple[TimeStep, TimeStep]:
+        self._demand_open()
         if self._views is None:
             raise BadInput("these workers have not been reset: call `reset()` (or `restore`) before `step`.")
         for mine, given in zip(leaves(self._views.action), leaves(self._in_order(action)), strict=True):
@@ -149,8 +150,7 @@ class Workers:
 
     def _ask(self, command: str, arguments: Iterable[Any] | None = None) -> list[Any]:
         """Send every worker a command, then hear every answer."""
-        if not self._close.alive:
-            raise BadInput("these workers are closed: build new ones.")
+        self._demand_open()
         arguments = [None] * len(self._crew.pipes) if arguments is None else arguments
         for index, (pipe, argument) in enumerate(zip(self._crew.pipes, arguments, strict=True)):
             try:
@@ -158,6 +158,10 @@ class Workers:
             except OSError as error:
                 raise self._gone(index) from error
         return self._hear_all()
+
+    def _demand_open(self) -> None:
+        if not self._close.alive:
+            raise BadInput("these workers are closed: build new ones.")
 
     def _hear_all(self) -> list[Any]:
         return [self._hear(index) for index in range(len(self._crew.pipes))]

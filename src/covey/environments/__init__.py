@@ -27,14 +27,14 @@ WORLDS: dict[str, World] = {
     "toy/discrete": World("covey.environments.toy:discrete", "Two kinds of agents follow signals; a wrong turn kills."),
     "toy/continuous": World("covey.environments.toy:continuous", "Three agents move their centroid onto a target."),
     "toy/graph": World("covey.environments.toy:graph", "Four agents on a line split traffic as they are told."),
-    "navigation": World("covey.environments.navigation:navigation", "Agents share out landmarks and cover them all."),
-    "pursuit": World("covey.environments.pursuit:pursuit", "A team of pursuers catches faster prey."),
+    "navigation": World("covey.environments.navigation:navigation", "A few agents cover a few landmarks."),
+    "pursuit": World("covey.environments.pursuit:pursuit", "Predators chase a prey that runs at random."),
     "routing/small": World("covey.environments.routing:small", "Routers split traffic over paths of a small network."),
     "routing/small-contended": World(
         "covey.environments.routing:small_contended", "The small network with a shared link that everybody wants."
     ),
     "routing/large": World("covey.environments.routing:large", "Routers split traffic over paths of a large network."),
-    "routing/abilene": World("covey.environments.routing:abilene", "The Abilene backbone."),
+    "routing/abilene": World("covey.environments.routing:abilene", "The Abilene backbone, with synthetic traffic."),
 }
 
 ROUTING_FILE = "covey.environments.routing:from_file"
@@ -46,12 +46,17 @@ def make(id: str, **options: Any) -> Any:
     `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, or `package.module:function` for a world of
     your own. An unknown name, an unknown option or an option of the wrong type is a `BadInput`.
     """
-    what = f"the environment {id!r}"
+    make_it, positional = maker(id)
+    return call(make_it, f"the environment {id!r}", options, *positional)
+
+
+def maker(id: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The function that makes the world called `id`, and what to give it beside options. Unknown ids: `BadInput`."""
     if id in WORLDS:
-        return call(WORLDS[id].maker(), what, options)
+        return WORLDS[id].maker(), ()
     scheme, colon, rest = id.partition(":")
     if scheme == "routing" and rest:
-        return call(locate(ROUTING_FILE, "environment"), what, options, rest)
+        return locate(ROUTING_FILE, "environment"), (rest,)
     if colon:
-        return call(locate(id, "environment"), what, options)
+        return locate(id, "environment"), ()
     raise unknown("the environment", id, WORLDS)

@@ -195,7 +195,7 @@ def from_file(
 def _demo(
     name: str, topology: Topology, pairs: tuple[str, ...], scale: float, steps: int, seed: int, options: Options
 ) -> Routing:
-    """A world of the paper with synthetic traffic; what is held out has a seed of its own and a quarter of the length."""
+    """A world of the paper with synthetic traffic; held-out traffic has its own seed and a quarter of the length."""
     _check_scale(scale)
     if steps < 1:
         raise BadInput(f"`steps`, the length of the synthetic traffic, must be at least 1, got {steps}.")

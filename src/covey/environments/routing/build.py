@@ -79,6 +79,7 @@ def build(
         payoff=options.payoff,
         terminate=options.terminate,
         span=(0, len(train)),
+        episode=options.time_limit,
         whole_test=whole_test,
         paths=paths,
         hops=hops,
@@ -110,19 +111,17 @@ def _hops(paths: Paths) -> NextHops:
 def _check_length(name: str, steps: int, episode: int, ahead: int) -> None:
     if steps < episode + ahead:
         raise BadInput(
-            f"{name} has demand for {steps} steps and needs {episode + ahead} (an episode and {ahead} steps before it): "
-            "give it more matrices or shorter episodes."
+            f"{name} has demand for {steps} steps and needs {episode + ahead} (an episode and {ahead} steps before "
+            "it): give it more matrices or shorter episodes."
         )
 
 
 def _bank(paths: Paths, train: np.ndarray, test: np.ndarray, down: list[int]) -> Bank:
-    """Training and held-out demand, each with its optima per failure state."""
-    parts = [
-        [path_optimum(paths, demand.mean(1), avoid=link).optimum for link in (None, *down)] for demand in (train, test)
-    ]
+    """Training and held-out demand, with its optima per failure state."""
     ticks = np.concatenate([train, test]).astype(np.float32)
-    optimum = np.concatenate([np.stack(optima) for optima in parts], 1)
-    return Bank(ticks, ticks.mean(1), optimum.astype(np.float32), training=len(train))
+    mean = ticks.mean(1)
+    optimum = np.stack([path_optimum(paths, mean, avoid=link).optimum for link in (None, *down)])
+    return Bank(ticks, mean, optimum.astype(np.float32), training=len(train))
 
 
 def _sketch(network: Network) -> Sketch:

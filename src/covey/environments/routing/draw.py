@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import equinox as eqx
 import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from covey.environments.plane import FAINT, INK, PAPER
 from covey.environments.routing.flow import settled
@@ -30,13 +32,17 @@ LEGIBLE = 46.0  # points that a pipe needs to carry its number
 
 
 class Pipe(NamedTuple):
-    """Where a link is drawn: from `tail` to `head`, `width` points wide; `along` and `across` are unit vectors."""
+    """Where a link is drawn: from `tail` to `head`, `width` points wide; `along` and `across` are unit vectors.
+
+    `aside`: it lies to the right of its nodes' line, because the opposite link lies to the left.
+    """
 
     tail: np.ndarray
     head: np.ndarray
     along: np.ndarray
     across: np.ndarray
     width: float
+    aside: bool
 
     @property
     def length(self) -> float:
@@ -65,7 +71,7 @@ def draw(axes: Any, environment: Routing, state: State, now: Any, action: Any = 
     draw_pipes(axes, pipes, utilization, up)
     draw_nodes(axes, environment, places, short)
     draw_utilization(axes, pipes, utilization, up)
-    draw_shares(axes, pipes, shares(environment, state, split))
+    draw_shares(axes, environment.sketch, pipes, shares(environment, state, split))
     draw_chart(axes, environment, state, history or [], width)
 
 
@@ -109,7 +115,7 @@ def _pipe(a: np.ndarray, b: np.ndarray, width: float, radius: float, aside: bool
     across = np.array([-along[1], along[0]])
     shift = -(width / 2 + 1.2) * across if aside else np.zeros(2)
     gap = radius + 3.0
-    return Pipe(a + gap * along + shift, b - gap * along + shift, along, across, width)
+    return Pipe(a + gap * along + shift, b - gap * along + shift, along, across, width, aside)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -139,17 +145,17 @@ def draw_pipes(axes: Any, pipes: list[Pipe], utilization: np.ndarray, up: np.nda
 
 def _tip(pipe: Pipe) -> float:
     """Length of the arrow's head in points."""
-    return min(5.0 + 0.55 * pipe.width, pipe.length / 2)
+    return min(5.0 + 0.4 * pipe.width, pipe.length / 2)
 
 
 def _arrow(pipe: Pipe) -> np.ndarray:
-    half = 2.5 + 0.62 * pipe.width
+    half = 2.2 + 0.5 * pipe.width
     start = pipe.length - _tip(pipe)
     return np.stack([pipe.at(start, half), pipe.head, pipe.at(start, -half)])
 
 
 def draw_nodes(axes: Any, environment: Routing, places: np.ndarray, short: bool) -> None:
-    """Routers that decide are dark, the others light; long names stand below their node."""
+    """Routers that decide are dark, the others light; long names stand beside their node, where there is most room."""
     sketch, deciding = environment.sketch, set(environment.wiring.agents)
     fill = [INK if node in deciding else "white" for node in range(len(places))]
     axes.scatter(*places.T, s=(24.0 if short else 10.0) ** 2, color=fill, edgecolors=INK, linewidths=1.5, zorder=6)
@@ -158,7 +164,23 @@ def draw_nodes(axes: Any, environment: Routing, places: np.ndarray, short: bool)
             style = {"color": "white" if node in deciding else INK, "weight": "bold", "fontsize": 11}
             axes.text(x, y, name, ha="center", va="center_baseline", zorder=7, **style)
         else:
-            axes.text(x, y - 9, name, color=INK, fontsize=7.5, ha="center", va="top", zorder=9, **_halo())
+            dx, dy = _room(sketch, places, node)
+            ha, va = _anchor(dx, "left", "right"), _anchor(dy, "bottom", "top")
+            axes.text(x + 9 * dx, y + 9 * dy, name, color=INK, fontsize=7.5, ha=ha, va=va, zorder=10, **_halo())
+
+
+def _room(sketch: Sketch, places: np.ndarray, node: int) -> tuple[float, float]:
+    """The direction from a node in which there are no links: the middle of the widest gap between them."""
+    ends = {b if a == node else a for a, b in sketch.links if node in (a, b)}
+    angles = np.sort([np.arctan2(*(places[end] - places[node])[::-1]) for end in ends])
+    gaps = np.diff(np.append(angles, angles[0] + 2 * np.pi))
+    middle = angles[gaps.argmax()] + gaps.max() / 2
+    return float(np.cos(middle)), float(np.sin(middle))
+
+
+def _anchor(direction: float, positive: str, negative: str) -> str:
+    """How text is aligned that stands in a direction from its point."""
+    return "center" if abs(direction) < 0.5 else positive if direction > 0 else negative
 
 
 def draw_utilization(axes: Any, pipes: list[Pipe], utilization: np.ndarray, up: np.ndarray) -> None:
@@ -173,33 +195,51 @@ def draw_utilization(axes: Any, pipes: list[Pipe], utilization: np.ndarray, up: 
             box |= {"facecolor": color, "linewidth": 1.6}
         ink = "white" if link == busiest and use > 0.3 else INK
         style = {"fontsize": 8.0 if link != busiest else 9.0, "weight": "bold" if link == busiest else "normal"}
-        place = pipe.at(0.5 * pipe.length)
+        place = pipe.at((0.38 if pipe.aside else 0.5) * pipe.length)
         axes.text(*place, f"{100 * use:.0f}", color=ink, ha="center", va="center", bbox=box, zorder=8, **style)
 
 
-def draw_shares(axes: Any, pipes: list[Pipe], share: np.ndarray) -> None:
+def draw_shares(axes: Any, sketch: Sketch, pipes: list[Pipe], share: np.ndarray) -> None:
     """Beside the tail of every pipe the share of its router's own traffic that takes it."""
-    for pipe, part in zip(pipes, share, strict=True):
+    for link, (pipe, part) in enumerate(zip(pipes, share, strict=True)):
         if np.isfinite(part) and pipe.length >= LEGIBLE:
-            place = pipe.at(13.0, pipe.width / 2 + 7.5)
-            text = f"{100 * part:.0f}%"
-            axes.text(*place, text, color=SHARE, fontsize=7.5, ha="center", va="center", zorder=9, **_halo())
+            siblings = [
+                other for other, ends in zip(pipes, sketch.links, strict=True) if ends[0] == sketch.links[link][0]
+            ]
+            place = pipe.at(24.0 if pipe.aside else 15.0, _free_side(pipe, siblings) * (pipe.width / 2 + 7.5))
+            style = {"fontsize": 7.5 if not pipe.aside else 6.5, "ha": "center", "va": "center"}
+            axes.text(*place, f"{100 * part:.0f}%", color=SHARE, zorder=9, **style, **_halo())
+
+
+def _free_side(pipe: Pipe, siblings: list[Pipe]) -> float:
+    """1 for the left of a pipe's tail, -1 for the right: the side on which the next pipe of that router is farther."""
+    if pipe.aside:
+        return -1.0
+    turns = [np.arctan2(other.along @ pipe.across, other.along @ pipe.along) for other in siblings if other is not pipe]
+    left = min([turn % (2 * np.pi) for turn in turns], default=np.pi)
+    right = min([-turn % (2 * np.pi) for turn in turns], default=np.pi)
+    return 1.0 if left >= right else -1.0
 
 
 def shares(environment: Routing, state: State, split: Any) -> np.ndarray:
-    """[L] of the traffic that a router decides on, the share that takes each of its links; NaN where it has no choice.
+    """[L] share of what a deciding router sends that takes each of its links, NaN where it has one link or no say.
 
-    What counts is the demand of the last step, as it flows under `split` without delays.
+    Under path control a router splits what enters the network there, under hop control all that passes. What counts is
+    the demand of the last step, as it flows under `split` without delays.
     """
     wiring, links = environment.wiring, np.asarray(environment.sketch.links)
     last = max(int(state.start) + int(state.clock) - 1, 0)
-    flow = np.asarray(settled(wiring, np.asarray(split), np.asarray(environment.bank.mean)[last]))  # [L, M]
-    mine = wiring.entry[0] == links[:, :1] if wiring.by_path else wiring.ratio < wiring.legal.size
-    mine = mine & (np.asarray(wiring.ratios(np.full(wiring.legal.shape, 0.5))) > 0)
-    sent = np.where(mine, flow, 0.0).sum(1)
-    source = links[:, :1] == links[:, 0]  # [L, L]  do two links leave the same node?
-    total, ways = source @ sent, source @ mine.any(1).astype(int)
-    return np.where(mine.any(1) & (ways > 1) & (total > 0), sent / np.maximum(total, 1e-12), np.nan)
+    flow = np.asarray(_settled(wiring, np.asarray(split), np.asarray(environment.bank.mean)[last]))  # [L, M]
+    open_to = wiring.ratio != wiring.legal.size  # [L, M]  may the label take the link? (that index means: never)
+    if wiring.by_path:
+        open_to = open_to & (wiring.entry[0] == links[:, :1])
+    sent, used = np.where(open_to, flow, 0.0).sum(1), open_to.any(1)
+    siblings = links[:, :1] == links[:, 0]  # [L, L]  do two links leave the same node?
+    chosen = np.isin(links[:, 0], wiring.agents) & used & (siblings @ used.astype(int) > 1)
+    return np.where(chosen, sent / np.maximum(siblings @ sent, 1e-9), np.nan)
+
+
+_settled = eqx.filter_jit(settled)
 
 
 def _halo() -> dict[str, Any]:
@@ -225,9 +265,9 @@ def draw_header(axes: Any, environment: Routing, state: State, width: float, hei
 
 
 def draw_legend(axes: Any, x: float, y: float) -> None:
-    """A row of swatches from idle to full, and the color of overload."""
+    """A row of swatches from idle to full, the color of overload, and what the loose percentages are."""
     count, side, high = 5, 22.0, 7.0
-    left = x - side * (count + 1.4) / 2
+    left = x - side * (count + 3.4) / 2
     corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * (side, high)
     boxes = [corners + np.array([left + side * i, y]) for i in (*range(count), count + 0.4)]
     colors = [USE((i + 0.5) / count) for i in range(count)] + [OVER]
@@ -237,6 +277,8 @@ def draw_legend(axes: Any, x: float, y: float) -> None:
     axes.text(left + side * count / 2, y - 3, "% of capacity", ha="center", **style)
     axes.text(left + side * count, y - 3, "100", ha="right", **style)
     axes.text(left + side * (count + 0.9), y - 3, "over", ha="center", **style)
+    axes.text(left + side * (count + 2.7), y - 3, "split", ha="center", **style)
+    axes.text(left + side * (count + 2.7), y + 3.5, "50%", ha="center", **style | {"color": SHARE, "va": "center"})
 
 
 def least(environment: Routing) -> str:
@@ -271,6 +313,7 @@ def _plain(chart: Any, top: float) -> None:
     chart.set_yticks(np.arange(0, top, tick))
     chart.tick_params(labelsize=7.5, colors=FAINT, length=2, width=0.6, pad=2)
     chart.grid(axis="y", color="#E7E9EB", linewidth=0.6)
+    chart.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     chart.set_xlabel("step", fontsize=7.5, color=FAINT, labelpad=1)
 
 

@@ -484,7 +484,7 @@ def max_utilization(network: Network, load: np.ndarray) -> np.ndarray:
 
 
 def path_to_hop(paths: Paths, hops: NextHops, splits: np.ndarray, demand: np.ndarray | None = None) -> np.ndarray:
-    """[..., V, G, N] hop ratios that carry path splits [..., D, K], the sources weighed by `demand` [..., D] (or equal).
+    """[..., V, G, N] hop ratios that carry path splits [..., D, K], sources weighed by `demand` [..., D] (or equally).
 
     Loads are reproduced exactly for a demand proportional to `demand`. Nodes that the splits never reach share equally.
     """

@@ -81,7 +81,7 @@ class Routing(eqx.Module):
         also `probe` (utilization of every link in the last step).
     Reward, shared: `1-mlu`, `-mlu` or `-ratio` (MLU over the linear program's). With `terminate`, a step with MLU > 1
       costs `penalty` more and ends the episode for good (discount 0).
-    State: `bank`, the step of the bank that comes next and the failure state, for rules that solve what is not observed.
+    State: `bank`, the step of the bank that comes next and the failure state, for rules that solve the unobserved.
     Ending: after `time_limit` steps (a time limit: the discount stays 1), or by overload.
     Dynamics: a step is `ticks` ticks of the demand with constant splits; with delays a router takes one tick and a link
       four, without them flows settle at once. No queues, no loss. An episode with delays starts in a network that has
@@ -105,6 +105,7 @@ class Routing(eqx.Module):
     payoff: Payoff = eqx.field(static=True)
     terminate: bool = eqx.field(static=True)
     span: tuple[int, int] = eqx.field(static=True)  # episodes lie within these steps of the bank
+    episode: int = eqx.field(static=True)  # steps of an episode in training
     whole_test: bool = eqx.field(static=True)  # evaluate in one episode over all that is held out
     paths: Paths = eqx.field(static=True)  # all that traffic may take, for rules and solvers
     hops: NextHops | None = eqx.field(static=True)  # where routers decide hop by hop
@@ -112,10 +113,12 @@ class Routing(eqx.Module):
 
     def evaluation(self) -> Routing:
         """The same world over held-out demand, without the training bonus."""
-        span = (self.bank.training, len(self.bank.mean))
-        spec = self.spec._replace(shared_reward=True)
-        if self.whole_test:
-            spec = spec._replace(time_limit=span[1] - span[0] - self._lead)
+        begin, end = self.bank.training, len(self.bank.mean)
+        return self.over((begin, end), end - begin - self.lead if self.whole_test else self.episode)
+
+    def over(self, span: tuple[int, int], time_limit: int) -> Routing:
+        """The same world over other steps of the bank, without the training bonus."""
+        spec = self.spec._replace(time_limit=time_limit, shared_reward=True)
         return dataclasses.replace(self, span=span, bonus=0.0, spec=spec)
 
     def reference(self) -> Reference:
@@ -126,9 +129,9 @@ class Routing(eqx.Module):
 
     def reset(self, key):
         k_start, k_down, k_which = jax.random.split(key, 3)
-        lead, (begin, end) = self._lead, self.span
+        begin, end = self.span
         latest = end - self._limit  # the last start with a whole episode after it
-        start = jax.random.randint(k_start, (), begin + lead, latest + 1)
+        start = jax.random.randint(k_start, (), begin + self.lead, latest + 1)
         down = jax.random.uniform(k_down) < self.failure_rate
         which = jax.random.randint(k_which, (), min(1, len(self.failures.up) - 1), len(self.failures.up))
         failure = jnp.where(down, which, 0).astype(jnp.int32)
@@ -144,11 +147,12 @@ class Routing(eqx.Module):
             optimum=jnp.float32(0),
         )
         if self.delays:
-            state = jax.lax.fori_loop(0, lead, lambda i, s: self._flow(s, s.action, start - lead + i), state)
+            state = jax.lax.fori_loop(0, self.lead, lambda i, s: self._flow(s, s.action, start - self.lead + i), state)
         return state, self._show(state, jnp.zeros(len(self.wiring.agents)), jnp.bool_(False), jnp.bool_(False))
 
     @property
-    def _lead(self) -> int:
+    def lead(self) -> int:
+        """Steps of the bank that come before the first start."""
         return lead(self.wiring, self.bank.ticks.shape[1], self.history, self.delays)
 
     @property
@@ -170,10 +174,8 @@ class Routing(eqx.Module):
             "-ratio": -state.mlu / jnp.maximum(state.optimum, 1e-9),
         }[self.payoff]
         busiest = self._per_agent(state.utilization).max(1)
-        reward = payoff - self.penalty * overload
-        return state, self._show(
-            state, reward, self.bonus * (1.0 - busiest), overload, state.clock >= self.spec.time_limit
-        )
+        reward = payoff - self.penalty * overload + self.bonus * (1.0 - busiest)
+        return state, self._show(state, reward, overload, state.clock >= self._limit)
 
     def _flow(self, state: State, split: Any, index: Any) -> State:
         """One step of traffic: the demand at `index` of the bank, split as told."""
@@ -247,6 +249,8 @@ class Routing(eqx.Module):
             "mlu_regret": state.mlu - state.optimum,
             "overload": (state.mlu > 1.0).astype(jnp.float32),
         }
+
+    picture = (8.0, 5.6)  # inches of a frame
 
     def draw(self, axes: Any, state: State, now: TimeStep, action: Any = None, history: Any = None) -> None:
         """One frame on matplotlib `axes`: the network, what every link carries and how every agent splits.

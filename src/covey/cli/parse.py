@@ -1,0 +1,141 @@
+"""From command-line arguments to a dataclass, by tyro; what cannot be used becomes one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import re
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import tyro
+from tyro.conf import Positional
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from covey.core.errors import BadInput, unknown
+from covey.core.registry import conform
+
+T = TypeVar("T")
+
+NUMBERS = ConstructorRegistry()
+"""How tyro reads numbers here: as `config.yaml` does, so that `--steps 1e6` is a whole number."""
+
+
+def _number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    hint = info.type
+    if hint not in (int, float):
+        return None
+
+    def read(texts: list[str]) -> Any:
+        return conform(texts[0], hint, "the value")
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+
+    metavar = "INT" if hint is int else "FLOAT"
+    return PrimitiveConstructorSpec(
+        1, metavar, read, fits, lambda value: [f"{value:g}" if hint is float else str(value)]
+    )
+
+
+NUMBERS.primitive_rule(_number_rule)
+
+
+def parse(kind: type[T], args: Sequence[str], command: str, default: T | None = None) -> T:
+    """A `kind` from the `args` of `covey COMMAND`; BadInput for anything that it does not know or cannot use."""
+    box = io.StringIO()
+    given = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(box):
+            value, surplus = tyro.cli(
+                kind,
+                prog=f"covey {command}",
+                description=inspect.cleandoc(kind.__doc__ or ""),
+                args=args,
+                return_unknown_args=True,
+                registry=NUMBERS,
+                **given,
+            )
+    except SystemExit as stop:
+        if not stop.code:  # --help
+            raise
+        raise BadInput(sentence(box.getvalue())) from None
+    if surplus:
+        raise _surplus(surplus, kind, command)
+    return value
+
+
+def sentence(box: str) -> str:
+    """What tyro says in its box, as a sentence: the first section below the title."""
+    lines = [line.strip(" │╭╮╰╯─-") for line in box.strip().splitlines()]
+    text = " ".join(" ".join(lines[1:]).split()) if "" not in lines[1:] else _first_section(lines[1:])
+    text = re.sub(r"^Error parsing (\S+): the value", r"\1", text)
+    text = text.replace("Missing value for argument", "a value is missing for")
+    text = re.sub(r"\.? Expected \d+ values\.?", "", text).replace(". Expected", ": expected")
+    return text if text.endswith(".") else f"{text}."
+
+
+def _first_section(lines: list[str]) -> str:
+    words: list[str] = []
+    for line in lines:
+        if not line and words:
+            break
+        words += line.split()
+    return " ".join(words)
+
+
+def _surplus(tokens: list[str], kind: type, command: str) -> BadInput:
+    """BadInput for the first argument that nobody wants."""
+    option = next((token.partition("=")[0] for token in tokens if token.startswith("-")), None)
+    if option is None:
+        return BadInput(f"`covey {command}` does not know what to do with {tokens[0]!r}: see `covey {command} --help`.")
+    return unknown(f"of `covey {command}` the option", option.replace("_", "-"), [*flags(kind), "--help"])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The flags of a dataclass
+
+FLAG = "flag"
+"""Key of a field's metadata: the flag it has, where that is not its name."""
+
+_POSITIONAL = Positional[str].__metadata__[0]  # type: ignore[attr-defined]
+
+
+def flags(kind: type) -> Iterator[str]:
+    """All flags that `parse` takes for `kind`, its nested dataclasses' included."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        marks = getattr(hint, "__metadata__", ())
+        inner = hint.__origin__ if marks else hint
+        if dataclasses.is_dataclass(inner):
+            yield from flags(typing.cast(type, inner))
+        elif _POSITIONAL not in marks:
+            yield "--" + field.metadata.get(FLAG, field.name.replace("_", "-"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A first look
+
+
+def scan(args: Sequence[str], switches: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The words of a command line and the values of its flags, before it is known which flags there are.
+
+    Every flag but the `switches` has one value. Flags are spelled with `-`, without the leading dashes.
+    """
+    words: list[str] = []
+    given: dict[str, str] = {}
+    rest = list(args)
+    while rest:
+        token = rest.pop(0)
+        if not token.startswith("--"):
+            words += [token] if token != "-h" else []
+            continue
+        flag, equals, value = token[2:].partition("=")
+        flag = flag.replace("_", "-")
+        takes_next = not equals and flag not in switches and rest and not rest[0].startswith("--")
+        given[flag] = rest.pop(0) if takes_next else value
+    return words, given

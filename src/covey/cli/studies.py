@@ -1,0 +1,42 @@
+"""`covey reproduce` and `covey bench`: published results and speed, measured here."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from covey.cli.parse import parse
+from covey.core.errors import BadInput
+
+
+@dataclasses.dataclass(frozen=True)
+class ReproduceArguments:
+    """Run a study: it prints what is published, what we measure, an interval and a verdict.
+
+    Examples:
+      covey reproduce att-maddpg/demo
+      covey reproduce att-maddpg/routing-small --quick --out runs/figure5
+    """
+
+    study: Annotated[Positional[str | None], arg(metavar="STUDY")] = None
+    """One of `covey list studies`."""
+    quick: FlagCreatePairsOff[bool] = False
+    """Fewer seeds and steps: minutes instead of hours, and wider intervals."""
+    out: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Where its runs, tables and pictures go (default: runs/STUDY)."""
+
+
+def reproduce(args: list[str]) -> int:
+    """`covey reproduce`."""
+    asked = parse(ReproduceArguments, args, "reproduce")
+    if asked.study is None:
+        raise BadInput("which study? Say `covey reproduce att-maddpg/demo`, or see `covey list studies`.")
+    from covey.runs.files import writing
+    from covey.studies.reproduce import reproduce
+
+    with writing(f"the study {asked.study!r}"):
+        print(reproduce(asked.study, quick=asked.quick, out=asked.out))
+    return 0

@@ -1,0 +1,56 @@
+"""Tables of results, for terminals and pipes."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from covey.core.environment import Reference
+from covey.runs.compare import Comparison
+from covey.runs.config import Config
+from covey.runs.evaluate import Evaluation
+from covey.runs.live import spread
+
+WIDE = 140
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def show_evaluation(evaluation: Evaluation, config: Config) -> None:
+    """Every metric: its mean over the seeds, with a 95 % interval, beside the reference's on the same episodes."""
+    seeds = range(config.seed, config.seed + config.seeds)
+    table = Table("metric", box=None, pad_edge=False)
+    table.add_column(f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}", justify="right")
+    if evaluation.reference:
+        table.add_column("reference", justify="right")
+    reference = evaluation.reference_summary()
+    for name, values in sorted(evaluation.per_seed().items()):
+        theirs = [f"{reference[name]:.4g}" if name in reference else ""] if evaluation.reference else []
+        table.add_row(name, spread(values), *theirs)
+    _print(table, evaluation.about)
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """One row per contender and group."""
+    groups = {row.group for row in comparison.rows}
+    table = Table(title=comparison.world, title_justify="left", box=None, pad_edge=False)
+    table.add_column("what", overflow="fold")
+    if len(groups) > 1:
+        table.add_column("group")
+    for name in ("return, mean agent", "per step", "regret"):
+        table.add_column(f"{name} [95 %]", justify="right")
+    table.add_column("over")
+    table.add_column("knows", overflow="fold")
+    for row in comparison.rows:
+        numbers = [spread(x) for x in (row.returns, row.per_step)] + ["" if row.regret is None else spread(row.regret)]
+        table.add_row(row.label, *([row.group] if len(groups) > 1 else []), *numbers, row.over, row.knows)
+    _print(table, comparison.reference)
+
+
+def _print(table: Table, reference: Reference | None) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, WIDE))
+    console.print(table)
+    if reference is not None:
+        text = f"reference: {reference.kind} ({reference.algorithm}). {reference.how}"
+        console.print(text, markup=False, highlight=False)

@@ -1,0 +1,130 @@
+"""`covey evaluate`, `covey render` and `covey compare`: what to do with runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from covey.cli.parse import parse
+from covey.core.errors import BadInput
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateArguments:
+    """Play a run's final evaluation again, from its newest checkpoint: all seeds, without exploring.
+
+    Examples:
+      covey evaluate runs/first
+      covey evaluate runs/first --episodes 200
+    """
+
+    run: Annotated[Positional[Path | None], arg(metavar="RUN", help_behavior_hint="")] = None
+    """A run folder."""
+    episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: as many as the run's own)")] = None
+    """Episodes of each seed."""
+
+
+def evaluate(args: list[str]) -> int:
+    """`covey evaluate`."""
+    asked = parse(EvaluateArguments, args, "evaluate")
+    folder = _demanded(asked.run, "evaluate")
+    from covey.cli.tables import show_evaluation
+    from covey.runs.policy import evaluate_trained, open_run
+    from covey.runs.train import use_compilation_cache
+
+    use_compilation_cache()
+    trained = open_run(folder)
+    _warn(trained.warnings)
+    show_evaluation(evaluate_trained(trained, asked.episodes), trained.config)
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderArguments:
+    """An episode of a run's final evaluation as a film and as a page that plays, or what its critic attends to.
+
+    Examples:
+      covey render runs/first
+      covey render runs/first --out first.gif --episode 3
+      covey render runs/first --out attention.png --attention --agent router_A
+    """
+
+    run: Annotated[Positional[Path | None], arg(metavar="RUN", help_behavior_hint="")] = None
+    """A run folder."""
+    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/episodes)")] = None
+    """A .gif or .html file, or a folder for both; with --attention a .png, .svg or .pdf file, or a folder."""
+    attention: FlagCreatePairsOff[bool] = False
+    """Draw what the attention critic makes of the episode, instead of the world."""
+    agent: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: the first)")] = None
+    """The agent whose attention is shown."""
+    episode: int = 0
+    """The number of the episode in the evaluation."""
+    seed: int = 0
+    """The seed of the run, counted from 0."""
+
+
+def render(args: list[str]) -> int:
+    """`covey render`."""
+    asked = parse(RenderArguments, args, "render")
+    folder = _demanded(asked.run, "render")
+    from covey.runs.render import render
+    from covey.runs.train import use_compilation_cache
+
+    use_compilation_cache()
+    how = {"seed": asked.seed, "episode": asked.episode, "attention": asked.attention, "agent": asked.agent}
+    print("\n".join(str(path) for path in render(folder, asked.out, **how)))
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareArguments:
+    """Runs and rules on the same episodes, in one table: returns, steps, regret to the world's reference.
+
+    Intervals are 95 %: over seeds for runs, over episodes for rules.
+
+    Examples:
+      covey compare runs/first runs/second ecmp optimal-routing
+      covey compare random assignment --environment navigation --episodes 100
+    """
+
+    what: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN|ALGORITHM", help_behavior_hint="")] = ()
+    """Run folders, and ids of algorithms that need no training."""
+    environment: Annotated[str | None, arg(metavar="ID", help_behavior_hint="(default: the first run's)")] = None
+    """The world to compare them in."""
+    episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: as the first run's, or 32)")] = (
+        None
+    )
+    """Episodes of each seed."""
+
+
+def compare(args: list[str]) -> int:
+    """`covey compare`."""
+    asked = parse(CompareArguments, args, "compare")
+    if not asked.what:
+        raise BadInput("what should be compared? Give run folders and rules: `covey compare runs/first ecmp`.")
+    from covey import environments
+    from covey.cli.tables import show_comparison
+    from covey.runs.compare import compare
+    from covey.runs.train import use_compilation_cache
+
+    use_compilation_cache()
+    world = None if asked.environment is None else environments.make(asked.environment)
+    comparison = compare(asked.what, world, asked.episodes)
+    _warn(comparison.warnings)
+    show_comparison(comparison)
+    return 0
+
+
+def _demanded(folder: Path | None, command: str) -> Path:
+    if folder is None:
+        raise BadInput(f"which run? Give its folder: `covey {command} runs/first`.")
+    return folder
+
+
+def _warn(sentences: tuple[str, ...]) -> None:
+    for sentence in sentences:
+        print(f"covey: {sentence}.", file=sys.stderr)

@@ -1,0 +1,135 @@
+"""The run to begin with: fresh, or the newest whole checkpoint of the folder."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+
+from covey.core.errors import BadInput
+from covey.core.loop import as_arguments, start, start_hosted
+from covey.core.mesh import place
+from covey.core.types import Run
+from covey.runs import checkpoint, journal, memory
+from covey.runs import config as configs
+from covey.runs.checkpoint import Identity, Saved
+from covey.runs.config import Config
+from covey.runs.live import View
+
+LADDER = tuple(m * 10**e for e in range(8) for m in (1, 2, 5))
+"""Lengths that a chunk may have, in iterations."""
+
+CHUNK_S = 1.0
+"""How long a chunk should take."""
+
+
+class Pace(NamedTuple):
+    """Iterations of a chunk. Settled: measured, and fixed for the rest of the run."""
+
+    length: int = 1
+    settled: bool = False
+
+    def after(self, iterations: int, seconds: float) -> Pace:
+        """The pace after a chunk of `iterations` that took `seconds`: up the ladder until a chunk takes long enough."""
+        if self.settled or iterations < self.length:
+            return self
+        each = seconds / iterations
+        length = max([n for n in LADDER if n * each <= CHUNK_S and n <= 10 * iterations], default=1)
+        return Pace(length, settled=length <= self.length)
+
+
+FIRST_PACE = Pace()
+
+
+class HostFacts(NamedTuple):
+    """What the host needs to go on with a run, kept with its checkpoint."""
+
+    pace: Pace = FIRST_PACE
+    train_s: float = 0.0
+
+
+def begin(config: Config, folder: Path, resume: bool, screen: View) -> tuple[Run, HostFacts]:
+    """A fresh run, or the one in the newest whole checkpoint of `folder`."""
+    saved = checkpoint.latest(folder / "checkpoints") if resume else None
+    if config.end != config.steps:
+        screen.note(f"{config.steps:,} steps are rounded up to {config.end:,} ({config.iteration:,} an iteration).")
+    if resume and saved is None:
+        screen.note(f"{folder} has no checkpoint yet: the run begins.")
+        journal.cut(folder, -1)
+    if config.hosted:
+        return _begin_hosted(config, folder, saved, screen)
+    abstract = jax.eval_shape(partial(start, config.environment, config.algorithm, lanes=config.envs), config.keys)
+    _show_memory(config, abstract, screen)
+    if saved is None:
+        return place(_start(config)), HostFacts(_pace(config))
+    return place(checkpoint.restore(_checked(config, folder, saved, screen), abstract)), _facts(config, saved)
+
+
+def _start(config: Config) -> Run:
+    """`loop.start` as one program."""
+    arrays, static = as_arguments(config.environment, config.algorithm)
+
+    @jax.jit
+    def program(arrays, keys):
+        environment, algorithm = eqx.combine(arrays, static)
+        return start(environment, algorithm, keys, config.envs)
+
+    return program(arrays, config.keys)
+
+
+def _begin_hosted(config: Config, folder: Path, saved: Saved | None, screen: View) -> tuple[Run, HostFacts]:
+    """As `begin`. A world that cannot be saved begins a new episode, and the rest goes on as it was."""
+    if config.environment.lanes != config.seeds * config.envs:
+        raise BadInput(
+            f"the world {config.environment.spec.name!r} has {config.environment.lanes} lanes, and {config.seeds} "
+            f"seeds x {config.envs} envs ask for {config.seeds * config.envs}: make it with as many."
+        )
+    run = start_hosted(config.environment, config.algorithm, config.keys, config.envs)
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), run)
+    _show_memory(config, abstract, screen)
+    if saved is None:
+        return run, HostFacts(_pace(config))
+    restored = checkpoint.restore(_checked(config, folder, saved, screen), abstract)
+    if saved.world is not None and hasattr(config.environment, "restore"):
+        config.environment.restore(saved.world)
+        return restored, _facts(config, saved)
+    screen.note(f"the world {config.environment.spec.name!r} cannot be saved: the run goes on with new episodes.")
+    return run._replace(agent=restored.agent, key=restored.key, step=restored.step), _facts(config, saved)
+
+
+def _show_memory(config: Config, abstract: Run, screen: View) -> None:
+    plan = memory.plan(config, abstract)
+    screen.note(plan.text())
+    plan.demand()
+
+
+def _checked(config: Config, folder: Path, saved: Saved, screen: View) -> Saved:
+    """`saved`, if it is of this run; the folder is put back to where it was at that step."""
+    checkpoint.check(saved, identity(config))
+    for sentence in saved.passed_over:
+        screen.note(f"{sentence}.")
+    screen.note(f"the run goes on from step {saved.step:,} ({saved.folder}).")
+    changed = checkpoint.differences(saved, configs.versions())
+    if changed:
+        screen.note(f"it may not go on to the bit as it would have: {'; '.join(changed)}.")
+    checkpoint.forget_after(folder / "checkpoints", saved.step)
+    journal.cut(folder, saved.step)
+    return saved
+
+
+def identity(config: Config) -> Identity:
+    """What a checkpoint of this configuration belongs to."""
+    return Identity(type(config.algorithm).__name__, config.environment.spec.name, configs.fingerprint(config))
+
+
+def _facts(config: Config, saved: Saved) -> HostFacts:
+    host = saved.about["host"]
+    return HostFacts(_pace(config, Pace(*host["pace"])), host["train_s"])
+
+
+def _pace(config: Config, measured: Pace = FIRST_PACE) -> Pace:
+    """The configured pace, or else the one that was measured so far."""
+    return Pace(config.chunk, settled=True) if config.chunk else measured

@@ -1,0 +1,308 @@
+"""A run on disk: `checkpoints/<step>/` holds exactly the `Run`, what it belongs to, and a digest of every file.
+
+    run/         the arrays of the run (orbax)
+    world.bin    a saved host world, where the world offers one
+    about.json   format, step, identity (algorithm, world, shapes), versions, host facts, digests of the files above
+
+A checkpoint is written aside, flushed, and renamed into place, so that at any moment every folder with a plain number
+for a name is complete. The newest two are kept; one that does not match its digests is passed over for the one before.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from covey.core.errors import BadInput
+from covey.runs.files import sync, sync_tree, writing
+
+FORMAT = 1
+KEEP = 2
+ASIDE = ".writing"
+
+
+class Identity(NamedTuple):
+    """What a checkpoint belongs to. `settings` holds everything that decides the run's arithmetic, by name."""
+
+    algorithm: str
+    environment: str
+    settings: dict[str, str]
+
+
+class Saved(NamedTuple):
+    """A checkpoint that was found whole: where it is and what it says about itself."""
+
+    folder: Path
+    about: dict[str, Any]
+    passed_over: tuple[str, ...] = ()  # sentences on newer checkpoints that were not whole
+
+    @property
+    def step(self) -> int:
+        return self.about["step"]
+
+    @property
+    def world(self) -> bytes | None:
+        """The saved host world, if any."""
+        file = self.folder / "world.bin"
+        return file.read_bytes() if file.exists() else None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Trees <-> named plain arrays
+
+
+def flat(tree: Any) -> dict[str, Any]:
+    """Leaves by their path, typed keys as their data, without the leaves of size zero."""
+    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    return {name: _plain(leaf) for name, leaf in leaves.items() if leaf.size}
+
+
+def unflat(arrays: dict[str, Any], abstract: Any, kinds: dict[str, str]) -> Any:
+    """The inverse of `flat`: leaves of size zero are made anew, and keys are of their `kinds` again."""
+
+    def leaf(path: Any, like: Any) -> Any:
+        name = jax.tree_util.keystr(path)
+        if not like.size:
+            return jnp.empty(like.shape, like.dtype)
+        return jax.random.wrap_key_data(arrays[name], impl=kinds[name]) if _is_key(like) else arrays[name]
+
+    return jax.tree_util.tree_map_with_path(leaf, abstract)
+
+
+def key_kinds(tree: Any) -> dict[str, str]:
+    """The generator of every typed key of a tree, by its path."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(p): str(jax.random.key_impl(leaf)) for p, leaf in leaves if _is_key(leaf)}
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> Any:
+    if not _is_key(leaf):
+        return leaf
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.eval_shape(jax.random.key_data, leaf)
+    return jax.random.key_data(leaf)
+
+
+def _shapes(arrays: dict[str, Any]) -> dict[str, str]:
+    return {name: f"{array.dtype}{list(array.shape)}" for name, array in arrays.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Saving
+
+
+def save(
+    folder: Path,
+    run: Any,
+    identity: Identity,
+    versions: dict[str, str],
+    host: dict[str, Any],
+    world: bytes | None = None,
+) -> Path:
+    """Write `run` under `folder` (a run's `checkpoints/`) and return where; older checkpoints beyond two are removed.
+
+    `host` is what the host's side of the loop needs to go on (JSON). A full or read-only disk is a BadInput, and leaves
+    the earlier checkpoints as they were.
+    """
+    arrays = flat(run)
+    step = int(run.step)
+    aside, final = folder / f"{ASIDE}-{step}", folder / str(step)
+    with writing(f"the checkpoint {final}"):
+        _discard_leftovers(folder)
+        _demand_space(folder, arrays)
+        aside.mkdir(parents=True)
+        try:
+            _write_arrays(aside / "run", arrays)
+            if world is not None:
+                (aside / "world.bin").write_bytes(world)
+            about = {
+                "format": FORMAT,
+                "step": step,
+                "identity": identity._asdict(),
+                "versions": versions,
+                "host": host,
+                "shapes": _shapes(arrays),
+                "keys": key_kinds(run),
+                "files": _digests(aside),
+            }
+            (aside / "about.json").write_text(json.dumps(about, indent=1))
+            sync_tree(aside)
+            if final.exists():  # only one that was passed over as damaged
+                final.rename(folder / f"{ASIDE}-old-{step}")
+            aside.rename(final)
+            sync(folder)
+        finally:
+            _discard_leftovers(folder)
+        for old in _steps(folder)[KEEP:]:
+            shutil.rmtree(folder / str(old))
+    return final
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints beyond `step`: they were passed over, and the run goes on from `step`."""
+    with writing(f"the folder {folder}"):
+        for later in [s for s in _steps(folder) if s > step]:
+            shutil.rmtree(folder / str(later))
+
+
+def _write_arrays(folder: Path, arrays: dict[str, Any]) -> None:
+    import orbax.checkpoint as ocp
+
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(folder.absolute(), arrays)
+            checkpointer.wait_until_finished()
+    except (OSError, RuntimeError, ValueError) as error:  # the storage layer's own types, with the system's words
+        if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
+
+
+def _demand_space(folder: Path, arrays: dict[str, Any]) -> None:
+    """Ask before writing: half a checkpoint helps nobody."""
+    need = 1.1 * sum(array.nbytes for array in arrays.values()) + 1e6  # and what is written about them
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise BadInput(
+            f"the checkpoint needs {need / 1e6:.1f} MB and {folder} has {free / 1e6:.1f} MB free: free some space and "
+            "resume."
+        )
+
+
+def _discard_leftovers(folder: Path) -> None:
+    """Remove what a writer that was killed left behind."""
+    for leftover in folder.glob(f"{ASIDE}*"):
+        shutil.rmtree(leftover)
+
+
+def _steps(folder: Path) -> list[int]:
+    """Steps of the complete checkpoints, newest first."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`."""
+    digests = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Restoring
+
+
+def latest(folder: Path) -> Saved | None:
+    """The newest checkpoint below `folder` that is whole; None if there never was one.
+
+    Checkpoints that are damaged are passed over, and said so in `passed_over`; if all are, that is a BadInput.
+    """
+    complaints: list[str] = []
+    for step in _steps(folder):
+        fault = _fault(folder / str(step))
+        if fault is None:
+            about = json.loads((folder / str(step) / "about.json").read_text())
+            return Saved(folder / str(step), about, tuple(complaints))
+        complaints.append(f"the checkpoint {folder / str(step)} is damaged ({fault}) and was passed over")
+    if complaints:
+        raise BadInput("; ".join(complaints) + "; no earlier one is left, so start the run anew in another folder.")
+    return None
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with the files of a checkpoint, or None."""
+    try:
+        about = json.loads((folder / "about.json").read_text())
+        promised, there = about["files"], _digests(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"about.json: {error}" if not isinstance(error, KeyError) else f"about.json lacks {error}"
+    wrong = [name for name, value in promised.items() if there.get(name) != value]
+    return f"{wrong[0]} is missing or changed" if wrong else None
+
+
+def check(saved: Saved, identity: Identity) -> None:
+    """BadInput unless `saved` belongs to this algorithm, world and configuration."""
+    if saved.about.get("format") != FORMAT:
+        raise BadInput(
+            f"the checkpoint {saved.folder} has format {saved.about.get('format')}, and this covey reads format "
+            f"{FORMAT}: use the covey that wrote it ({saved.about.get('versions', {}).get('covey', 'unknown')})."
+        )
+    was = Identity(**saved.about["identity"])
+    for name in ("algorithm", "environment"):
+        if getattr(was, name) != getattr(identity, name):
+            raise BadInput(
+                f"the checkpoint {saved.folder} is of the {name} {getattr(was, name)!r}, and not of "
+                f"{getattr(identity, name)!r}: resume with what it was made with, or choose another folder."
+            )
+    for name, value in was.settings.items():  # what is new since then has its default, and is no difference
+        now = identity.settings.get(name, "absent")
+        if now != value:
+            raise BadInput(
+                f"the checkpoint {saved.folder} was made with {name} = {_short(value)}, and now it is {_short(now)}: "
+                "resume with the settings of its config.yaml, or choose another folder."
+            )
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 60 else f"{value[:57]}..."
+
+
+def restore(saved: Saved, abstract: Any, part: str = "") -> Any:
+    """The pytree in `saved`, shaped like `abstract` (of `jax.eval_shape`).
+
+    part: the name of one field of the run (such as "agent"), to restore that alone; `abstract` is then that field's.
+    """
+    prefix = f".{part}" if part else ""
+    wanted = {prefix + name: leaf for name, leaf in flat(abstract).items()}
+    shapes = {n: s for n, s in saved.about["shapes"].items() if n.startswith(prefix)}
+    _demand_same_shapes(saved, shapes, _shapes(wanted))
+    arrays = _read_arrays(saved.folder / "run", wanted) if wanted else {}
+    arrays, kinds = ({n.removeprefix(prefix): x for n, x in by.items()} for by in (arrays, saved.about["keys"]))
+    return unflat(arrays, abstract, kinds)
+
+
+def _demand_same_shapes(saved: Saved, there: dict[str, str], wanted: dict[str, str]) -> None:
+    for name in sorted(there.keys() | wanted.keys()):
+        if there.get(name) != wanted.get(name):
+            raise BadInput(
+                f"the checkpoint {saved.folder} does not fit: {name} is {there.get(name, 'absent')} there and "
+                f"{wanted.get(name, 'absent')} here."
+            )
+
+
+def _read_arrays(folder: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Arrays by name, bound to no device: a run that goes on is then compiled as a fresh one is."""
+    import orbax.checkpoint as ocp
+
+    restore_args = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in wanted}
+    arguments = ocp.args.PyTreeRestore(item=wanted, restore_args=restore_args, partial_restore=True)
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        arrays = checkpointer.restore(folder.absolute(), args=arguments)
+    return {name: jnp.array(array) for name, array in arrays.items()}
+
+
+def differences(saved: Saved, versions: dict[str, str]) -> list[str]:
+    """What is not as it was when `saved` was written, in words: then a run goes on, but perhaps not to the bit."""
+    was = saved.about.get("versions", {})
+    return [f"{name} {was.get(name)} then, {now} now" for name, now in versions.items() if was.get(name) != now]
+
+
+def nbytes(abstract: Any) -> int:
+    """Bytes of the arrays of a tree, abstract or not."""
+    return sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in flat(abstract).values())

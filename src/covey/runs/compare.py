@@ -1,0 +1,141 @@
+"""Runs and rules side by side, on the same episodes of one world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from covey import algorithms
+from covey.algorithms.random import Random
+from covey.core.algorithm import Algorithm, Scripted
+from covey.core.environment import Reference, evaluation_world
+from covey.core.errors import BadInput
+from covey.core.types import Spec
+from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
+from covey.runs.policy import Trained, open_run
+
+EPISODES = 32
+
+
+class Row(NamedTuple):
+    """One contender, one group. The numbers are one per seed for a run, and one per episode for a rule."""
+
+    label: str
+    knows: str  # what it is allowed to see when it acts
+    group: str
+    returns: np.ndarray  # [N]  mean over the agents of the group of an episode's undiscounted return
+    per_step: np.ndarray  # [N]  the same per step
+    regret: np.ndarray | None  # [N]  the reference's return minus this one, on the same episodes
+    over: str  # what N counts: "4 seeds", "128 episodes"
+
+
+class Comparison(NamedTuple):
+    """The rows, the world they are about, what regret refers to, and sentences on what to keep in mind."""
+
+    rows: list[Row]
+    world: str
+    reference: Reference | None
+    warnings: tuple[str, ...]
+
+
+def compare(what: Sequence[str], environment: Any = None, episodes: int | None = None) -> Comparison:
+    """Evaluate run folders and algorithms that need no training (by id) on the same episodes.
+
+    environment: the world to compare them in (default: the first run's). episodes: of each seed (default: as the first
+    run's, else 32). Rules meet the episodes of as many seeds as the largest run has.
+    """
+    runs = {item: open_run(item) for item in what if is_folder(item)}
+    if environment is None:
+        if not runs:
+            raise BadInput("rules alone do not say where they are to be compared: give `--environment ID`, or a run.")
+        environment = next(iter(runs.values())).config.environment
+    if episodes is None:
+        episodes = next((trained.config.episodes for trained in runs.values()), EPISODES)
+    warnings = [w for item, trained in runs.items() for w in _warnings(item, trained, environment)]
+    seeds = max((trained.config.seeds for trained in runs.values()), default=1)
+    rows, about = [], None
+    for item in what:
+        if item in runs:
+            algorithm = runs[item].config.algorithm
+            evaluation = _play_run(runs[item], environment, episodes)
+        else:
+            algorithm = _rule(item, environment)
+            evaluation = _play_rule(algorithm, environment, seeds, episodes)
+        rows += _rows(item, knows(algorithm), evaluation, environment.spec, by_seed=item in runs)
+        about = evaluation.about
+    return Comparison(rows, environment.spec.name, about, tuple(warnings))
+
+
+def is_folder(item: str) -> bool:
+    """Is this a run folder and not the id of an algorithm?"""
+    return Path(item).exists() or "/" in item
+
+
+def knows(algorithm: Algorithm) -> str:
+    """What the algorithm is allowed to see when it acts, in words."""
+    match algorithm:
+        case Scripted(knows=words):
+            return words
+        case Random():
+            return "nothing"
+    return "own observation (trained)"
+
+
+def _warnings(item: str, trained: Trained, environment: Any) -> list[str]:
+    """What to keep in mind about a run; BadInput where it cannot play in this world at all."""
+    own = trained.config.environment
+    if own.spec != environment.spec:
+        raise BadInput(
+            f"the run {item} was trained in {own.spec.name!r}, and the comparison is in {environment.spec.name!r} with "
+            "other observations, actions or episodes: compare runs of one world."
+        )
+    words = list(trained.warnings)
+    if not eqx.tree_equal(own, environment):
+        words.append(f"the run {item} was trained with other options of {own.spec.name!r} than it is compared in")
+    return words
+
+
+def _play_run(trained: Trained, environment: Any, episodes: int) -> Evaluation:
+    play = evaluator(environment, trained.config.algorithm, episodes)
+    return play(trained.agents, evaluation_keys(FINAL, trained.config.seeds), trained.step)
+
+
+def _rule(id: str, environment: Any) -> Algorithm:
+    rule = algorithms.make(id, evaluation_world(environment))
+    if jax.tree.leaves(jax.eval_shape(partial(rule.init, lanes=1), jax.random.key(0))):
+        raise BadInput(f"{id!r} has to be trained before it can be compared: give its run folder.")
+    return rule
+
+
+def _play_rule(rule: Algorithm, environment: Any, seeds: int, episodes: int) -> Evaluation:
+    return evaluator(environment, rule, episodes)((), evaluation_keys(FINAL, seeds), 0)
+
+
+def _rows(label: str, words: str, evaluation: Evaluation, spec: Spec, by_seed: bool) -> list[Row]:
+    def numbers(values: np.ndarray) -> np.ndarray:
+        return values.mean(1) if by_seed else values.ravel()
+
+    values, rows = evaluation.values, []
+    for group in spec.groups:
+        name = f"return/{group}/mean_agent"
+        regret = values.get(name.replace("return/", "regret/", 1))
+        returns, length = values[name], values["steps/episode"]
+        count = len(numbers(returns))
+        rows.append(
+            Row(
+                label=label,
+                knows=words,
+                group=group,
+                returns=numbers(returns),
+                per_step=numbers(returns / length),
+                regret=None if regret is None else numbers(regret),
+                over=f"{count} {'seed' if by_seed else 'episode'}{'s' * (count != 1)}",
+            )
+        )
+    return rows

@@ -1,0 +1,261 @@
+"""Playing without exploring, and what it is held against.
+
+Every evaluation plays the first whole episode of each of `episodes` lanes, for every seed. Episodes are decided by the
+key alone, so that any two algorithms, and the world's reference among them, meet the same episodes and are compared in
+pairs: `regret/<group>/mean_agent` is the reference's return minus ours, episode by episode.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import stdtrit
+
+from covey import algorithms
+from covey.core.algorithm import Algorithm
+from covey.core.environment import HostEnvironment, Reference, evaluation_world, measures
+from covey.core.errors import BadInput
+from covey.core.loop import (
+    as_arguments,
+    choose,
+    collect,
+    lane_keys,
+    nothing_scored,
+    on_device,
+    over_lanes,
+    split,
+    tally,
+)
+from covey.core.types import Run
+
+ROOT = 20_270_408
+"""Root of the keys of every run's evaluations: all algorithms meet the same episodes."""
+
+FINAL = 0
+"""Number of the final evaluation; those on the way are numbered from 1."""
+
+Values = dict[str, np.ndarray]
+"""Numbers by metric name, [S, episodes]."""
+
+
+class Evaluation(NamedTuple):
+    """What was played: every metric of every episode of every seed."""
+
+    values: Values  # [S, episodes]
+    reference: Values  # [S, episodes]  of the world's reference, on the same episodes; empty where there is none
+    about: Reference | None  # what the reference is
+
+    def per_seed(self) -> dict[str, np.ndarray]:
+        """Means over episodes [S]."""
+        return {name: x.mean(axis=1) for name, x in self.values.items()}
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """Per metric: the mean over seeds, its 95 % confidence interval (None for one seed), and the seeds' means."""
+        return {name: describe(x) for name, x in self.per_seed().items()}
+
+    def reference_summary(self) -> dict[str, float]:
+        """The reference's means over the same episodes."""
+        return {name: float(x.mean()) for name, x in self.reference.items()}
+
+
+def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of `values` [S] and the ends of its t confidence interval; NaN ends where there are fewer than two."""
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    if values.size < 2:
+        return float(values.mean()) if values.size else np.nan, np.nan, np.nan
+    half = stdtrit(values.size - 1, 0.5 + level / 2) * values.std(ddof=1) / np.sqrt(values.size)
+    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+
+
+def describe(values: np.ndarray) -> dict[str, Any]:
+    """`interval` as a mapping that is valid JSON, with the values themselves."""
+    mean, low, high = (None if np.isnan(x) else x for x in interval(values))
+    return {"mean": mean, "low": low, "high": high, "seeds": [None if np.isnan(x) else float(x) for x in values]}
+
+
+def evaluate(
+    environment: Any,
+    algorithm: Algorithm,
+    agent_states: Any,
+    key: Any,
+    episodes: int,
+    *,
+    seeds: int | None = None,
+    step: int = 0,
+) -> Evaluation:
+    """Play `episodes` greedy episodes with each of the states [S]; `key` decides which episodes.
+
+    seeds: S, needed only where an algorithm that learns nothing has no states to count. step: the environment steps
+    that the states have been trained for, where acting depends on it.
+    """
+    leaves = jax.tree.leaves(agent_states)
+    count = seeds or (leaves[0].shape[0] if leaves else 1)
+    return evaluator(environment, algorithm, episodes)(agent_states, episode_keys(key, count), step)
+
+
+def episode_keys(key: Any, seeds: int) -> Any:
+    """One key a seed [S]; each seed's does not depend on how many there are."""
+    return jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(seeds))
+
+
+def evaluation_keys(number: int, seeds: int) -> Any:
+    """Keys [S] of a run's evaluation `number`, the same for all runs (0: the final one)."""
+    return episode_keys(jax.random.fold_in(jax.random.key(ROOT), number), seeds)
+
+
+Evaluator = Callable[[Any, Any, Any], Evaluation]
+"""(agent states [S], keys [S], step) -> Evaluation."""
+
+Player = Callable[[Any, Any, Any], Values]
+"""(agent states [S], keys [S], step) -> metrics [S, episodes]."""
+
+
+def evaluator(environment: Any, algorithm: Algorithm, episodes: int) -> Evaluator:
+    """`evaluate`, compiled once for many calls."""
+    if episodes < 1:
+        raise BadInput(f"an evaluation needs at least one episode, got {episodes}.")
+    play = player(evaluation_world(environment), algorithm, episodes)
+    about, rival = _rival(environment, episodes)
+
+    def run(agents: Any, keys: Any, step: Any) -> Evaluation:
+        values = play(agents, keys, step)
+        reference = rival(keys, step) if rival else {}
+        return Evaluation(values | _regret(values, reference, about), reference, about)
+
+    return run
+
+
+def _rival(environment: Any, episodes: int) -> tuple[Reference | None, Callable | None]:
+    """The world's reference and, where it can be played on the same episodes, its player (keys [S], step) -> Values."""
+    world = evaluation_world(environment)
+    about = world.reference() if hasattr(world, "reference") else None
+    if about is None or not about.algorithm or isinstance(world, HostEnvironment):
+        return about, None
+    rule = algorithms.make(about.algorithm, world)
+    play = player(world, rule, episodes)
+
+    def rival(keys: Any, step: Any) -> Values:
+        states = jax.vmap(partial(rule.init, lanes=episodes))(keys)
+        return play(states, keys, step)
+
+    return about, rival
+
+
+def _regret(values: Values, reference: Values, about: Reference | None) -> Values:
+    """Reference minus ours, of every return; against the known value where the reference was not played."""
+    returns = {name: x for name, x in values.items() if name.startswith("return/")}
+    if reference:
+        return {name.replace("return/", "regret/", 1): reference[name] - x for name, x in returns.items()}
+    groups = {name: x for name, x in returns.items() if name.endswith("/mean_agent")}
+    if about is None or about.value is None or len(groups) != 1:  # a value speaks for one group only
+        return {}
+    return {name.replace("return/", "regret/", 1): about.value - x for name, x in groups.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Playing
+
+
+def player(world: Any, algorithm: Algorithm, episodes: int) -> Player:
+    """Plays whole greedy episodes."""
+    if isinstance(world, HostEnvironment):
+        return _hosted_player(world, algorithm, episodes)
+    return _compiled_player(world, algorithm, episodes, _longest(world))
+
+
+def _longest(world: Any) -> int:
+    """Steps after which every episode is over."""
+    if world.spec.time_limit is None:
+        raise BadInput(
+            f"the world {world.spec.name!r} does not say how long its episodes can be: give its spec a `time_limit`, "
+            "so that an evaluation knows how long to play."
+        )
+    return world.spec.time_limit
+
+
+def _compiled_player(environment: Any, algorithm: Algorithm, episodes: int, longest: int) -> Player:
+    arrays, static = as_arguments(environment, algorithm)
+
+    @jax.jit
+    def play(arrays, agents, keys, step):
+        environment, algorithm = eqx.combine(arrays, static)
+        k_world, k_memory, k_play = split(keys, 3)
+        world, now = over_lanes(environment.reset)(lane_keys(k_world, episodes))
+        memory = over_lanes(algorithm.memory)(lane_keys(k_memory, episodes))
+        score = over_lanes(lambda w, n: nothing_scored(n, measures(environment, w)))(world, now)
+        run = Run(agents, world, now, memory, score, keys, step)
+        _, _, summary = collect(environment, algorithm, run, k_play, longest, explore=False)
+        return _first(summary)
+
+    def run(agents: Any, keys: Any, step: Any) -> Values:
+        values = jax.device_get(play(arrays, agents, keys, jnp.int32(step)))
+        if np.isnan(values["steps/episode"]).any():
+            raise BadInput(f"an episode of {environment.spec.name!r} goes on beyond its time limit of {longest} steps.")
+        return values
+
+    return run
+
+
+def _first(summary: Any) -> Any:
+    """Summaries [T, S, E], NaN but where an episode ended -> those of each lane's first episode [S, E]."""
+    ended = jnp.argmax(~jnp.isnan(summary["steps/episode"]), axis=0)[None]
+    return jax.tree.map(lambda x: jnp.take_along_axis(x, ended, axis=0)[0], summary)
+
+
+def _hosted_player(environment: HostEnvironment, algorithm: Algorithm, episodes: int) -> Player:
+    """Rounds of one episode per lane, until every seed has enough; the first `episodes` count."""
+    arrays, static = as_arguments(algorithm)
+
+    @jax.jit
+    def begin(arrays, agents, now, keys, step):
+        (algorithm,) = eqx.combine(arrays, static)
+        memory = over_lanes(algorithm.memory)(lane_keys(keys, now.last.shape[1]))
+        return Run(agents, (), now, memory, over_lanes(lambda n: nothing_scored(n, {}))(now), keys, step)
+
+    @jax.jit
+    def act(arrays, run, t):
+        (algorithm,) = eqx.combine(arrays, static)
+        action, memory, _ = choose(algorithm, run, jax.vmap(jax.random.fold_in, (0, None))(run.key, t), explore=False)
+        return action, run._replace(memory=memory)
+
+    @jax.jit
+    def settle(run, then, following):
+        score, summary = over_lanes(partial(tally, measured={}))(run.score, run.now, then)
+        return run._replace(score=score, now=following), summary
+
+    def one_round(agents: Any, keys: Any, step: Any) -> Values:
+        seeds = keys.shape[0]
+        lanes = environment.lanes // seeds
+        run = begin(arrays, agents, on_device(environment.reset(), seeds, lanes), keys, jnp.int32(step))
+        first: Values = {}
+        over = np.zeros((seeds, lanes), bool)
+        for t in itertools.count():
+            action, run = act(arrays, run, t)
+            flat = jax.tree.map(lambda x: np.asarray(x).reshape(seeds * lanes, *x.shape[2:]), action)
+            then, following = (on_device(x, seeds, lanes) for x in environment.step(flat))
+            run, summary = settle(run, then, following)
+            summary = jax.device_get(summary)
+            first = {name: np.asarray(np.where(over, first.get(name, x), x)) for name, x in summary.items()}
+            over |= np.asarray(then.last)
+            if over.all():
+                break
+        return first
+
+    def play(agents: Any, keys: Any, step: Any) -> Values:
+        seeds = keys.shape[0]
+        if environment.lanes % seeds:
+            raise BadInput(f"a host world with {environment.lanes} lanes cannot be shared by {seeds} seeds evenly.")
+        rounds = -(-episodes * seeds // environment.lanes)
+        fold = jax.vmap(jax.random.fold_in, (0, None))
+        played = [one_round(agents, fold(keys, number), step) for number in range(rounds)]
+        return {name: np.concatenate([x[name] for x in played], axis=1)[:, :episodes] for name in played[0]}
+
+    return play

@@ -1,0 +1,97 @@
+"""A trained policy, to look at and to act with.
+
+policy = covey.load("runs/my-run", seed=0)
+state, now = policy.environment.reset(key)
+memory = policy.memory(key)
+actions, memory = policy.act(now, memory, key)
+state, then = policy.environment.step(key, state, actions)
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+
+from covey.core.algorithm import Algorithm
+from covey.core.errors import BadInput
+from covey.core.types import Groups, TimeStep
+from covey.runs import checkpoint
+from covey.runs import config as configs
+from covey.runs.begin import identity
+from covey.runs.config import Config
+from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
+
+
+class Trained(NamedTuple):
+    """What a run folder holds: its configuration, and the states of all seeds [S] after `step` steps."""
+
+    config: Config
+    agents: Any
+    step: int
+    warnings: tuple[str, ...]  # sentences on damaged checkpoints that were passed over
+
+
+class Policy(NamedTuple):
+    """One seed's policy. It acts without exploring unless asked to."""
+
+    environment: Any
+    algorithm: Algorithm
+    state: Any
+    step: Any
+
+    def memory(self, key: Any) -> Any:
+        """What the actors of one environment remember; draw it anew at every reset."""
+        return self.algorithm.memory(key)
+
+    def act(self, now: TimeStep, memory: Any, key: Any, explore: bool = False) -> tuple[Groups, Any]:
+        """Actions by group and the next memory, in one environment (map it with `jax.vmap` over many)."""
+        action, memory, _ = _act(self.algorithm, self.state, memory, now, key, self.step, explore)
+        return action, memory
+
+
+@eqx.filter_jit
+def _act(algorithm, state, memory, now, key, step, explore):
+    return algorithm.act(state, memory, now, key, step, explore=explore)
+
+
+def open_run(folder: str | Path, environment: Any = None) -> Trained:
+    """The newest whole checkpoint of a run folder.
+
+    `environment` is needed only for a run whose world was given as an object that cannot be written as text.
+    """
+    folder = Path(folder)
+    if not (folder / "config.yaml").exists():
+        raise BadInput(f"{folder} is not a run folder: it has no config.yaml.")
+    config = configs.read(folder / "config.yaml", environment)
+    saved = checkpoint.latest(folder / "checkpoints")
+    if saved is None:
+        raise BadInput(f"the run {folder} has no checkpoint yet: let it train longer.")
+    checkpoint.check(saved, identity(config))
+    abstract = jax.eval_shape(jax.vmap(partial(config.algorithm.init, lanes=config.envs)), config.keys)
+    agents = checkpoint.restore(saved, abstract, part="agent")
+    return Trained(config, agents, saved.step, saved.passed_over)
+
+
+def load(folder: str | Path, seed: int = 0, environment: Any = None) -> Policy:
+    """The policy of a run's seed number `seed` (counted from 0), from its newest checkpoint."""
+    config, agents, step, _ = open_run(folder, environment)
+    if not 0 <= seed < config.seeds:
+        raise BadInput(f"the run {folder} has the seeds 0 to {config.seeds - 1}, and seed {seed} was asked for.")
+    state = jax.tree.map(lambda x: x[seed], agents)
+    return Policy(config.environment, config.algorithm, state, jax.numpy.int32(step))
+
+
+def evaluate_run(folder: str | Path, episodes: int | None = None, environment: Any = None) -> Evaluation:
+    """The final evaluation of a run, played again from its newest checkpoint (as many episodes as the run's own)."""
+    return evaluate_trained(open_run(folder, environment), episodes)
+
+
+def evaluate_trained(trained: Trained, episodes: int | None = None) -> Evaluation:
+    """As `evaluate_run`, of a run that is open."""
+    config, agents, step, _ = trained
+    play = evaluator(config.environment, config.algorithm, config.episodes if episodes is None else episodes)
+    return play(agents, evaluation_keys(FINAL, config.seeds), step)

@@ -1,0 +1,238 @@
+"""Films of what a trained team does: a run folder in, a GIF and a page that plays in any browser out.
+
+A world that can be drawn has `draw(axes, state, now, action=None, history=None)`, which paints one frame on matplotlib
+axes, and may say in `picture` how many inches a frame measures.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from covey.core.environment import evaluation_world
+from covey.core.errors import BadInput
+from covey.runs import episode as episodes
+from covey.runs.attention import draw_attention
+from covey.runs.episode import Episode, record
+from covey.runs.evaluate import FINAL, evaluation_keys
+from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
+from covey.runs.policy import Policy, load
+
+FILMS = (".gif", ".html")
+MOST_FRAMES = 160
+"""Longer episodes are shown at this many steps, evenly spread."""
+
+PAGE_BYTES = 4_000_000
+"""A page is made no larger than this."""
+
+QUALITIES = ((True, 80, 1.0), (False, 70, 1.0), (False, 60, 0.7), (False, 40, 0.5))
+"""Ways to pack frames: (in 256 colors without loss, quality, scale). The first that fits is taken."""
+
+
+def render(
+    run_folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    seed: int = 0,
+    episode: int = 0,
+    attention: bool = False,
+    agent: str | None = None,
+    fps: float | None = None,
+    environment: Any = None,
+) -> list[Path]:
+    """Pictures of an episode of a run's final evaluation: the files that were written.
+
+    out: a `.gif` or `.html` file, or a folder for both (by default `episodes/` in the run folder, where the recorded
+    arrays are kept too); with `attention` a `.png`, `.svg` or `.pdf` file, or a folder. seed, episode: which of the
+    run's seeds and which of its evaluation episodes, from 0. attention: draw what the attention critic of `agent` (by
+    default the first) makes of the episode, instead of the world. fps: frames per second; by default the film takes
+    about eight seconds. environment: for a run whose world cannot be written as text, as in `load`.
+    """
+    folder, out = Path(run_folder), None if out is None else Path(out)
+    _check(out, episode, attention, agent, fps)
+    policy = load(folder, seed, environment)
+    world = evaluation_world(policy.environment)
+    if not attention:
+        check_drawable(world)
+    key = evaluation_keys(FINAL, seed + 1)[seed]
+    played = record(world, policy.algorithm, policy.state, key, lane=episode, step=policy.step)
+    name = f"step-{int(policy.step)}-seed-{seed}-episode-{episode}"
+    place = folder / "episodes" if out is None else out
+    if attention:
+        figure, who = draw_attention(policy.algorithm, policy.state, played, agent)
+        return [save(figure, place if place.suffix else place / f"attention-{who}-{name}.png")]
+    if out is None:
+        episodes.save(played, place / f"{name}.npz")
+    paths = [place] if place.suffix else [place / f"{name}{suffix}" for suffix in FILMS]
+    return film(world, played, paths, fps, folder.name, about(policy, seed, episode, played))
+
+
+def film(
+    environment: Any,
+    episode: Episode,
+    paths: Sequence[Path],
+    fps: float | None,
+    title: str,
+    notes: Mapping[str, str],
+) -> list[Path]:
+    """The episode as films under `paths`, of the kinds that their suffixes say."""
+    times = moments(episode)
+    pictures = frames(environment, episode, times)
+    fps = float(np.clip(len(pictures) / 8.0, 3.0, 15.0)) if fps is None else fps
+    for path in paths:
+        if path.suffix == ".gif":
+            to_gif(pictures, path, fps)
+        else:
+            to_html(pictures, path, fps, title, facts(episode, times), notes)
+    return list(paths)
+
+
+def _check(out: Path | None, episode: int, attention: bool, agent: str | None, fps: float | None) -> None:
+    """Refuse what cannot be, before anything is computed."""
+    if out is not None and out.suffix:
+        check_suffix(out, SUFFIXES if attention else FILMS)
+    if episode < 0:
+        raise BadInput(f"episodes are counted from 0, and episode {episode} was asked for.")
+    if fps is not None and not 0 < fps <= 100:
+        raise BadInput(f"`fps` must lie above 0 and not exceed 100 frames per second, got {fps}.")
+    if agent is not None and not attention:
+        raise BadInput(f"the agent {agent!r} is only of use with `attention`: add it, or leave out the agent.")
+
+
+def check_drawable(environment: Any) -> None:
+    """BadInput for a world that has no `draw`."""
+    if not hasattr(environment, "draw"):
+        raise BadInput(
+            f"the world {environment.spec.name!r} cannot be drawn: give it a method "
+            "`draw(axes, state, now, action=None, history=None)`."
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Frames and numbers
+
+
+def moments(episode: Episode) -> list[int]:
+    """The steps that a film shows: all, or `MOST_FRAMES` of them with the first and the last."""
+    count = min(episode.length + 1, MOST_FRAMES)
+    return sorted({round(t) for t in np.linspace(0, episode.length, count)})
+
+
+def frames(environment: Any, episode: Episode, times: Sequence[int] | None = None) -> list[np.ndarray]:
+    """The episode (or its steps `times`) as pictures, RGB uint8 [height, width, 3]."""
+    check_drawable(environment)
+    figure = blank(*getattr(environment, "picture", (6.0, 6.3)))
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0.02, 0.02, 0.96, 0.94))
+    states = [episode.state(t) for t in range(episode.length + 1)]
+    pictures = []
+    for t in range(episode.length + 1) if times is None else times:
+        environment.draw(axes, states[t], episode.step(t), action=None, history=states[:t])
+        pictures.append(pixels(figure))
+    return pictures
+
+
+def facts(episode: Episode, times: Sequence[int]) -> dict[str, list[float]]:
+    """Numbers for every frame: step, reward and return so far (mean over the agents of each group), measures."""
+    steps, columns = episode.steps, {"step": np.arange(episode.length + 1)}
+    for name, reward in steps.reward.items():
+        earned = np.append(0.0, (reward[1:] * steps.alive[name][:-1]).mean(-1))
+        label = f" {name}" if len(steps.reward) > 1 else ""
+        columns |= {f"reward{label}": earned, f"return{label}": earned.cumsum()}
+    columns |= {name.replace("_", " "): np.asarray(x) for name, x in episode.measures.items()}
+    return {
+        name: [float(f"{x:.5g}") for x in np.asarray(column, float)[list(times)]] for name, column in columns.items()
+    }
+
+
+def about(policy: Policy, seed: int, episode: int, played: Episode) -> dict[str, str]:
+    """What a film shows, in a few words each."""
+    returns = {name.split("/")[1]: f"{value:.4g}" for name, value in played.returns().items()}
+    earned = ", ".join(returns.values() if len(returns) == 1 else (f"{name} {x}" for name, x in returns.items()))
+    return {
+        "world": policy.environment.spec.name,
+        "trained for": f"{int(policy.step):,} steps",
+        "seed": str(seed),
+        "episode": str(episode),
+        "return": earned,
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Files
+
+
+def to_gif(frames: Sequence[np.ndarray], path: str | Path, fps: float) -> Path:
+    """An endless GIF that rests on its last frame."""
+    palette = Image.fromarray(np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]]))
+    palette = palette.quantize(128, dither=Image.Dither.NONE)
+    first, *rest = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    durations = [max(round(1000 / fps), 10)] * len(frames)
+    durations[-1] = max(durations[-1], 1500)
+    packed = io.BytesIO()
+    first.save(packed, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
+    return put(Path(path), packed.getvalue())
+
+
+def to_html(
+    frames: Sequence[np.ndarray],
+    path: str | Path,
+    fps: float,
+    title: str,
+    facts: Mapping[str, Sequence[float]],
+    about: Mapping[str, str] | None = None,
+) -> Path:
+    """One page that plays, steps and scrubs through the frames and needs nothing else: no network, no other file.
+
+    facts: numbers to show beside the picture, one per frame. about: what stands under the title.
+    """
+    for name, numbers in facts.items():
+        if len(numbers) != len(frames):
+            raise BadInput(f"the fact {name!r} has {len(numbers)} numbers, and there are {len(frames)} frames.")
+    page = (files("covey.runs") / "player.html").read_text(encoding="utf-8")
+    height, width = frames[0].shape[:2]
+    show = {
+        "title": title,
+        "about": dict(about or {}),
+        "fps": fps,
+        "size": [width, height],
+        "facts": {name: _finite(numbers) for name, numbers in facts.items()},
+        "frames": _packed(frames, int(0.98 * (PAGE_BYTES - len(page)))),
+    }
+    data = json.dumps(show, ensure_ascii=False, allow_nan=False).replace("</", "<\\/").replace("<!--", "<\\!--")
+    page = page.replace("{{title}}", html.escape(title)).replace("{{show}}", data)
+    return put(Path(path), page.encode())
+
+
+def _finite(numbers: Sequence[float]) -> list[float | None]:
+    return [float(x) if np.isfinite(x) else None for x in numbers]
+
+
+def _packed(frames: Sequence[np.ndarray], most: int) -> list[str]:
+    """The frames as data URIs, in the best quality that fits into `most` bytes."""
+    packed: list[str] = []
+    for exact, quality, scale in QUALITIES:
+        packed = [_webp(frame, exact, quality, scale) for frame in frames]
+        if sum(map(len, packed)) <= most:
+            break
+    return packed
+
+
+def _webp(frame: np.ndarray, exact: bool, quality: int, scale: float) -> str:
+    image = Image.fromarray(frame)
+    if exact:  # few colors pack twice as well, and drawings have few
+        image = image.quantize(256, dither=Image.Dither.NONE).convert("RGB")
+    if scale != 1.0:
+        image = image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.LANCZOS)
+    packed = io.BytesIO()
+    image.save(packed, "WEBP", lossless=exact, quality=quality, method=4)
+    return "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()

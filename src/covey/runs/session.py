@@ -1,0 +1,233 @@
+"""One run in progress: everything the host holds beside the `Run` on the device."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from covey.core.algorithm import Algorithm
+from covey.core.errors import Diverged
+from covey.core.loop import compiled, hosted
+from covey.core.types import Run
+from covey.runs import checkpoint, memory
+from covey.runs import config as configs
+from covey.runs.begin import HostFacts, Pace, identity
+from covey.runs.config import Config
+from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
+from covey.runs.files import write_atomically
+from covey.runs.journal import Journal, Line
+from covey.runs.live import Progress, View
+from covey.runs.stopping import Request, Stopped
+
+
+class Result(NamedTuple):
+    """What a run leaves: its folder, `summary.json` as a mapping, and every episode of the final evaluation."""
+
+    folder: Path
+    summary: dict[str, Any]
+    evaluation: Evaluation
+
+
+class Session:
+    """Advances a run chunk by chunk. Every decision falls on the end of a chunk."""
+
+    def __init__(self, config: Config, folder: Path, run: Run, facts: HostFacts, log: Journal, screen: View):
+        self.config, self.folder, self.log, self.screen = config, folder, log, screen
+        self.run, self.step = run, int(run.step)
+        self.pace, self.train_s = facts
+        self.begun_at = self.step
+        self.session_s = self.compile_s = self.evaluation_s = 0.0
+        self.saved_at, self.saved_time = (self.step if self.step else None), time.monotonic()
+        self.chunk = (hosted if config.hosted else compiled)(config.environment, config.algorithm)
+        self.evaluator = evaluator(config.environment, config.algorithm, config.episodes)
+        self.all_finite = _finite_check(config.algorithm)
+        self.identity = identity(config)
+        self.warm_at = _round_up(warmup(config.algorithm), config.iteration)
+
+    def to_the_end(self, request: Request) -> None:
+        """Chunks until the last step; every decision falls on the end of a chunk."""
+        if self.step < self.config.end:
+            self.compile()
+        while self.step < self.config.end:
+            self.advance()
+            if self.evaluation_due():
+                self.evaluate_on_the_way()
+            asked = request.number is not None
+            if asked or self.step >= self.config.end or self.saving_due():
+                self.save()
+            if asked and request.number is not None and self.step < self.config.end:
+                raise Stopped(request.number, self._farewell())
+
+    def compile(self) -> None:
+        """Compile the chunk by running none of its iterations. (A host world's parts compile in their first use.)"""
+        began = time.perf_counter()
+        self.run, _ = jax.block_until_ready(self.chunk(self.run, 0))
+        self.compile_s = time.perf_counter() - began
+        self.screen.note(f"compiled in {self.compile_s:.1f} s.")
+
+    def advance(self) -> None:
+        """One chunk, reported and checked."""
+        iterations, before = self.next_length(), self.step
+        began = time.perf_counter()
+        self.run, means = self.chunk(self.run, iterations)
+        values = {name: np.asarray(x, float) for name, x in jax.device_get(means).items()}
+        seconds = time.perf_counter() - began
+        self.step = int(self.run.step)
+        self.session_s += seconds
+        self.train_s += seconds
+        self.demand_finite(before)
+        self.pace = self.next_pace(before, iterations, seconds)
+        self.report("train", values)
+
+    def next_pace(self, before: int, iterations: int, seconds: float) -> Pace:
+        """The pace after a chunk. The first chunk of a process tells nothing, nor does one before learning sets in."""
+        if self.config.chunk is None and before < self.warm_at <= self.step:
+            return Pace()
+        return self.pace if before == self.begun_at else self.pace.after(iterations, seconds)
+
+    def next_length(self) -> int:
+        """Iterations of the next chunk: the pace, but never across an evaluation, the end or the end of warm-up."""
+        stops = [self.config.end, self.next_evaluation()] + [self.warm_at] * (self.step < self.warm_at)
+        return min(self.pace.length, (min(stops) - self.step) // self.config.iteration)
+
+    def report(self, kind: str, values: Mapping[str, np.ndarray]) -> None:
+        progress = self.progress()
+        line = Line(self.step, kind, self.train_s, dict(values))
+        if kind == "train":
+            line.values["time/steps_per_s"] = np.array([progress.steps_per_s])
+        self.log.write(line)
+        self.screen.report(line, progress)
+
+    def progress(self) -> Progress:
+        done = (self.step - self.begun_at) * self.config.seeds
+        speed = done / self.session_s if self.session_s else 0.0
+        left = (self.config.end - self.step) * self.config.seeds / speed if speed else 0.0
+        return Progress(self.step, self.config.end, speed, left, self.compile_s)
+
+    def demand_finite(self, before: int) -> None:
+        """`Diverged` where a seed's parameters are no longer finite; the checkpoints stay as they are."""
+        fine = self.all_finite(self.run.agent)
+        if fine.all():
+            return
+        bad = [self.config.seed + int(i) for i in np.flatnonzero(~fine)]
+        kept = "no checkpoint was written yet" if self.saved_at is None else f"step {self.saved_at:,} is saved"
+        raise Diverged(
+            f"the parameters of seed {', '.join(map(str, bad))} stopped being finite between steps {before:,} and "
+            f"{self.step:,} ({kept} in {self.folder}): lower the learning rates or clip more, and train again."
+        )
+
+    # ---------------------------------------------------------------------------------------------------- evaluation
+
+    def next_evaluation(self) -> int:
+        every = self.config.evaluate_every
+        if every is None:
+            return self.config.end
+        return _round_up((self.step // every + 1) * every, self.config.iteration)
+
+    def evaluation_due(self) -> bool:
+        every = self.config.evaluate_every
+        return every is not None and self.step // every > (self.step - self.config.iteration) // every
+
+    def evaluate_on_the_way(self) -> None:
+        world = self.config.environment
+        if not self.config.hosted or hasattr(world, "evaluation"):
+            evaluation = self.evaluate(self.number())
+        elif self._can_save_world():
+            paused = world.save()
+            evaluation = self.evaluate(self.number())
+            world.restore(paused)
+        else:
+            self.screen.note("not evaluated here: that would end the episodes of this world, which cannot be saved.")
+            return
+        self.report("evaluation", evaluation.per_seed())
+
+    def number(self) -> int:
+        """The number of the evaluation that is due: how many there are up to this step."""
+        assert self.config.evaluate_every is not None
+        return self.step // self.config.evaluate_every
+
+    def evaluate(self, number: int) -> Evaluation:
+        """Evaluation number `number`; the number alone decides the episodes."""
+        began = time.perf_counter()
+        evaluation = self.evaluator(self.run.agent, evaluation_keys(number, self.config.seeds), self.step)
+        self.evaluation_s += time.perf_counter() - began
+        return evaluation
+
+    # -------------------------------------------------------------------------------------------------------- saving
+
+    def saving_due(self) -> bool:
+        return time.monotonic() - self.saved_time >= self.config.checkpoint_every_s
+
+    def save(self) -> None:
+        world = self.config.environment.save() if self.config.hosted and self._can_save_world() else None
+        host = {"pace": list(self.pace), "train_s": self.train_s}
+        checkpoint.save(self.folder / "checkpoints", self.run, self.identity, configs.versions(), host, world)
+        self.saved_at, self.saved_time = self.step, time.monotonic()
+
+    def _can_save_world(self) -> bool:
+        return hasattr(self.config.environment, "save") and hasattr(self.config.environment, "restore")
+
+    def _farewell(self) -> str:
+        sentence = f"stopped at step {self.step:,} with everything saved: go on with `--resume --out {self.folder}`."
+        self.screen.note(sentence)
+        return sentence
+
+    def finish(self) -> Result:
+        """The final evaluation and `summary.json`."""
+        evaluation = self.evaluate(FINAL)
+        summary = self.summary(evaluation)
+        write_atomically(self.folder / "summary.json", json.dumps(summary, indent=1).encode())
+        self.screen.note(f"done: {self.folder / 'summary.json'}")
+        return Result(self.folder, summary, evaluation)
+
+    def summary(self, evaluation: Evaluation) -> dict[str, Any]:
+        """What `summary.json` says."""
+        config, about = self.config, evaluation.about
+        return {
+            "algorithm": config.origin.algorithm or type(config.algorithm).__name__,
+            "environment": config.origin.environment or config.environment.spec.name,
+            "seeds": list(range(config.seed, config.seed + config.seeds)),
+            "steps": self.step,
+            "episodes": config.episodes,
+            "evaluation": evaluation.summary(),
+            "reference": None if about is None else about._asdict() | {"evaluation": evaluation.reference_summary()},
+            "time": {
+                "compile_s": self.compile_s,
+                "train_s": self.train_s,
+                "evaluation_s": self.evaluation_s,
+                "steps_per_s": self.step * config.seeds / self.train_s if self.train_s else None,
+            },
+            "memory": {"peak_bytes": memory.peak()},
+            "versions": configs.versions(),
+        }
+
+
+def warmup(algorithm: Algorithm) -> int:
+    """Environment steps before any part of `algorithm` learns at full pace."""
+    return max([algorithm.plan.warmup, *(warmup(part) for part in getattr(algorithm, "parts", ()))])
+
+
+def _round_up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def _finite_check(algorithm: Algorithm) -> Any:
+    """agent [S, ...] -> bool [S]: are all parameters of this seed finite?"""
+
+    def one(agent):
+        leaves = [x for x in jax.tree.leaves(algorithm.parameters(agent)) if jnp.issubdtype(x.dtype, jnp.inexact)]
+        return jnp.stack([jnp.isfinite(x).all() for x in leaves]).all() if leaves else jnp.bool_(True)
+
+    checked = jax.jit(jax.vmap(one))
+
+    def check(agent: Any) -> np.ndarray:
+        return np.asarray(checked(agent)) if jax.tree.leaves(agent) else np.ones(1, bool)
+
+    return check

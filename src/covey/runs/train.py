@@ -1,0 +1,134 @@
+"""The host's side of training: chunk, report, evaluate, save, until the steps are done.
+
+    train    ids or objects -> Config
+    execute  Config -> run folder and Result: `begin` the run, then a `Session` to its end
+
+A run folder holds `config.yaml` (enough to run again), `metrics.jsonl`, `checkpoints/` and, at the end, `summary.json`.
+What is computed depends on the configuration alone; time only decides how often to report and to save.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from covey import algorithms, environments
+from covey.core.algorithm import Algorithm
+from covey.core.environment import HostEnvironment
+from covey.core.errors import BadInput
+from covey.runs import config as configs
+from covey.runs import journal
+from covey.runs.begin import begin
+from covey.runs.config import Config, Origin
+from covey.runs.files import locked
+from covey.runs.live import view
+from covey.runs.session import Result, Session
+from covey.runs.stopping import requests
+
+
+def train(
+    algorithm: str | Algorithm,
+    environment: Any,
+    *,
+    steps: int,
+    seeds: int = 1,
+    envs: int | None = None,
+    seed: int = 0,
+    preset: str = "tuned",
+    options: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    evaluate_every: int | None = None,
+    episodes: int = 32,
+    checkpoint_every_s: float = 300.0,
+    chunk: int | None = None,
+    quiet: bool = False,
+    trackers: Iterable[str | journal.Tracker] = (),
+) -> Result:
+    """Train `algorithm` in `environment` (ids or objects) for `steps` environment steps of each of `seeds` seeds.
+
+    envs: lanes of each seed (default 1, or what a host world has). preset, options: for an algorithm and an environment
+    given by id. out: the run folder (default: a new one under `runs/`). resume: go on from the newest checkpoint in
+    `out`, or begin there if it has none. The rest is explained in `Config`.
+    """
+    world, origin = environment, Origin()
+    if isinstance(environment, str):
+        options = dict(options or {})
+        world, origin = environments.make(environment, **options), Origin(environment, options)
+    elif options:
+        raise BadInput("`options` are for an environment given by id: this one is an object, already made.")
+    if isinstance(algorithm, str):
+        origin = origin._replace(algorithm=algorithm, preset=preset)
+        algorithm = algorithms.make(algorithm, world, preset=preset)
+    config = Config(
+        algorithm=algorithm,
+        environment=world,
+        origin=origin,
+        steps=steps,
+        seeds=seeds,
+        envs=lanes(world, seeds) if envs is None else envs,
+        seed=seed,
+        evaluate_every=evaluate_every,
+        episodes=episodes,
+        checkpoint_every_s=checkpoint_every_s,
+        chunk=chunk,
+    )
+    return execute(config, out=out, resume=resume, quiet=quiet, trackers=trackers)
+
+
+def lanes(environment: Any, seeds: int) -> int:
+    """Lanes of each of `seeds` seeds, where nobody says how many: 1, or what a host world has."""
+    return max(environment.lanes // max(seeds, 1), 1) if isinstance(environment, HostEnvironment) else 1
+
+
+def execute(
+    config: Config,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    trackers: Iterable[str | journal.Tracker] = (),
+) -> Result:
+    """Run `config` in the folder `out`. Asked to stop (Ctrl-C, SIGTERM), it saves and raises `Stopped`."""
+    use_compilation_cache()
+    folder = run_folder(config, out, resume)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(folder))
+        request = stack.enter_context(requests())
+        screen = stack.enter_context(view(quiet))
+        run, progress = begin(config, folder, resume, screen)
+        configs.write(config, folder / "config.yaml")
+        following = journal.track(trackers, folder, folder.name, configs.settings(config))
+        log = stack.enter_context(journal.opened(folder, following))
+        session = Session(config, folder, run, progress, log, screen)
+        session.to_the_end(request)
+        return session.finish()
+
+
+def run_folder(config: Config, out: str | Path | None, resume: bool) -> Path:
+    """The folder of this run: new or empty, unless it is to be resumed."""
+    if out is None:
+        if resume:
+            raise BadInput("which run should be resumed? Give its folder as `out` (--out DIR).")
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        return Path("runs") / f"{config.name}-{stamp}-{os.getpid()}"
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"the run folder {folder} is a file: choose another name.")
+    taken = [name for name in os.listdir(folder) if name != "run.lock"] if folder.exists() else []
+    if taken and not resume:
+        raise BadInput(f"the run folder {folder} is not empty: resume its run (--resume) or choose another folder.")
+    return folder
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs between processes, unless the user has said where or that they should not be kept."""
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        folder = os.environ.get("COVEY_CACHE") or Path.home() / ".cache" / "covey"
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "xla"))

@@ -1,0 +1,270 @@
+"""ATT-MADDPG (Mao et al. 2018, arXiv:1811.07029): what the paper shows, measured again.
+
+The paper gives no capacities, no demands, no episode length and no termination rule for routing, and no speeds, radius
+or metric for its two benchmark tasks. So absolute returns are not comparable; orders, ratios and distances to an exact
+optimum are. Every study prints its plan first, and each table says what a row knows.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from covey import environments
+from covey.algorithms import ddpg
+from covey.algorithms.critics import AttentionHeads, Heads
+from covey.core.algorithm import Algorithm
+from covey.runs.render import render
+from covey.studies import plots
+from covey.studies.statistics import difference, gap_closed, order
+from covey.studies.trials import Column, Outcome, Trial, curve, run, table
+
+Say = Callable[[str], None]
+
+STATIC_RULES = ("ecmp", "equal", "wcmp-link", "wcmp-path", "wcmp-residual")
+"""What a practitioner would configure: the best of these is "the best rule"."""
+
+RATE = {"small": 1200.0, "large": 300.0, "plane": 700.0, "abilene": 60.0}
+"""Learning steps per second (all seeds together) on two cores, for the plans."""
+
+
+def say_plan(say: Say, trials: Sequence[Trial], seeds: int, kind: str, tables: int = 1) -> None:
+    """The plan in hours, before anything runs."""
+    steps = tables * seeds * sum(trial.steps for trial in trials)
+    say(f"plan: {steps:,} learning steps of {seeds} seeds, about {steps / RATE[kind] / 3600:.2f} h on two cores")
+
+
+def named(name: str, environment: Any, preset: str = "tuned", **changes: Any) -> Algorithm:
+    """An alias of the DDPG family with some fields changed."""
+    return dataclasses.replace(getattr(ddpg, name)(environment.spec, preset=preset), **changes)
+
+
+def best_rule(outcomes: dict[str, Outcome], rules: Sequence[str] = STATIC_RULES) -> Outcome:
+    return max((outcomes[rule] for rule in rules if rule in outcomes), key=lambda outcome: outcome.per_step.mean())
+
+
+ROUTING_COLUMNS = [
+    Column("algorithm", lambda o: o.label),
+    Column("reward per step", lambda o: o.per_step),
+    Column("MLU / optimum", lambda o: o.per_seed("world/mlu_ratio"), 2),
+    Column("overloads", lambda o: o.per_seed("world/overload"), 4),
+    Column("knows", lambda o: o.knows),
+]
+
+
+def with_gap(outcomes: dict[str, Outcome], bound: str = "decentralized-bound") -> list[Column]:
+    """Routing columns and the share of the gap from the best rule to the bound."""
+    rule = best_rule(outcomes).per_step
+    gap = Column(
+        f"gap closed ({best_rule(outcomes).label} = 0, {bound} = 1)",
+        lambda o: gap_closed(o.per_step, rule, outcomes[bound].per_step),
+        2,
+    )
+    return [*ROUTING_COLUMNS[:2], gap, *ROUTING_COLUMNS[2:]]
+
+
+def say_difference(say: Say, outcomes: dict[str, Outcome], ours: str, theirs: str) -> None:
+    apart = difference(outcomes[ours].per_step, outcomes[theirs].per_step)
+    verdict = "better" if apart.low > 0 else "worse" if apart.high < 0 else "cannot be told apart"
+    say(f"{ours} - {theirs}: {apart.text(4)} per step: {verdict}")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Routing
+
+
+def demo(*, quick: bool, out: Path, say: Say) -> None:
+    """Two learners beside the rules of real networks, the decentralized bound and the exact optimum, in minutes."""
+    world = environments.make("routing/small-contended")
+    steps, seeds = (600, 2) if quick else (6000, 5)
+    trials = [
+        *(Trial(rule, rule) for rule in ("random", "ecmp", "wcmp-path")),
+        Trial("maddpg", "maddpg", steps),
+        Trial("att-maddpg", "att-maddpg", steps),
+        *(Trial(rule, rule) for rule in ("decentralized-bound", "optimal-routing")),
+    ]
+    say("Two routers share a link that is too narrow for both. Reward per step: 1 - utilization of the busiest link.")
+    outcomes = run(trials, world, seeds=seeds, episodes=64, out=out, evaluations=10, say=say)
+    table("routing/small-contended", outcomes, ROUTING_COLUMNS, out)
+    say_difference(say, outcomes, "att-maddpg", "ecmp")
+    say_difference(say, outcomes, "att-maddpg", "maddpg")
+    learners = {name: outcomes[name] for name in ("att-maddpg", "maddpg")}
+    figure = learning_curves(
+        "Routers learn to share", learners, outcomes, ("ecmp", "decentralized-bound", "optimal-routing")
+    )
+    picture = plots.save(figure, out / "learning.png")
+    film = render(outcomes["att-maddpg"].folder, out / "episode.html")
+    say(f"pictures: {picture} and {film[0]}")
+
+
+def routing_small(*, quick: bool, out: Path, say: Say) -> None:
+    """Figure 5, on `small-contended` with delays: own observation, and with a probe of all links."""
+    steps, paper_steps, seeds = (1000, 1000, 2) if quick else (10_000, 60_000, 10)
+    episodes = 16 if quick else 64
+    for see in ("own", "probe"):
+        world = environments.make("routing/small-contended", see=see)
+        trials = [
+            *(Trial(rule, rule) for rule in ("random", *STATIC_RULES, "static-optimal", "stale-optimal")),
+            Trial("maddpg", "maddpg", steps),
+            Trial("att-maddpg", "att-maddpg", steps),
+            Trial("maddpg (paper)", named("maddpg", world, "paper"), paper_steps),
+            Trial("att-maddpg (paper)", named("att_maddpg", world, "paper"), paper_steps),
+            *(Trial(rule, rule) for rule in ("decentralized-bound", "direct-splitter", "optimal-routing")),
+        ]
+        say_plan(say, trials, seeds, "small", tables=2)
+        outcomes = run(trials, world, seeds=seeds, episodes=episodes, out=out / see, say=say)
+        table(f"routing/small-contended, {see} observation, {seeds} seeds", outcomes, with_gap(outcomes), out)
+        for ours, theirs in (
+            ("att-maddpg", "maddpg"),
+            ("att-maddpg", "static-optimal"),
+            ("att-maddpg (paper)", "maddpg (paper)"),
+        ):
+            say_difference(say, outcomes, ours, theirs)
+        learners = {name: outcomes[name] for name in ("att-maddpg", "maddpg")}
+        figure = learning_curves(
+            f"small-contended, {see} observation",
+            learners,
+            outcomes,
+            ("wcmp-path", "static-optimal", "decentralized-bound", "optimal-routing"),
+        )
+        say(f"picture: {plots.save(figure, out / f'learning-{see}.png')}")
+    final = published("fig5_small")
+    ratio = final["ATT-MADDPG"][-10:].mean() / final["MADDPG"][-10:].mean()
+    say(f"published (figure 5, last 10 points): ATT/MADDPG {ratio:.2f}, ATT > MADDPG > WCMP > PSMADDPGV2 > Khead")
+    say("ours: " + order(["att-maddpg", "maddpg", "wcmp-path"], {k: o.per_step for k, o in outcomes.items()}))
+    say("absolute returns are not comparable: the paper publishes neither capacities nor demands")
+
+
+def routing_large(*, quick: bool, out: Path, say: Say) -> None:
+    """Figure 6, on `large` with delays and hop control: seven routers, twenty paths."""
+    world = environments.make("routing/large")
+    steps, seeds, episodes = (1000, 2, 8) if quick else (50_000, 5, 32)
+    trials = [
+        *(Trial(rule, rule) for rule in ("random", *STATIC_RULES, "static-optimal", "stale-optimal")),
+        Trial("att-maddpg", "att-maddpg", steps),
+        Trial("maddpg", "maddpg", steps),
+        Trial("att-maddpg (paper)", named("att_maddpg", world, "paper"), steps),
+        *(Trial(rule, rule) for rule in ("decentralized-bound", "optimal-routing")),
+    ]
+    say_plan(say, trials, seeds, "large")
+    outcomes = run(trials, world, seeds=seeds, episodes=episodes, out=out, say=say)
+    optimum = outcomes["optimal-routing"].per_seed("world/mlu_optimum").mean()
+    share = Column("share of the linear program's reward", lambda o: o.per_step / (1.0 - optimum))
+    table(f"routing/large, {seeds} seeds", outcomes, [*ROUTING_COLUMNS[:2], share, *ROUTING_COLUMNS[2:]], out)
+    say_difference(say, outcomes, "att-maddpg", "maddpg")
+    learners = {name: outcomes[name] for name in ("att-maddpg", "maddpg")}
+    figure = learning_curves(
+        "large, hop by hop", learners, outcomes, ("wcmp-path", "equal", "decentralized-bound", "optimal-routing")
+    )
+    say(f"picture: {plots.save(figure, out / 'learning.png')}")
+    final = published("fig6_large")
+    ratio = final["ATT-MADDPG"][-10:].mean() / final["MADDPG"][-10:].mean()
+    say(
+        f"published (figure 6, last 10 points): ATT/MADDPG {ratio:.2f}; ours {outcomes['att-maddpg'].per_step.mean() / outcomes['maddpg'].per_step.mean():.2f}"
+    )
+
+
+def heads(*, quick: bool, out: Path, say: Say) -> None:
+    """Figure 7 and the ablation of section 5.3: how many heads, and what they are without attention."""
+    world = environments.make("routing/small-contended")
+    steps, seeds = (600, 2) if quick else (10_000, 10)
+    counts = (2, 4, 8, 12, 16)
+    trials = [
+        *(Trial(f"K={k}", named("att_maddpg", world, critic=AttentionHeads(heads=k)), steps) for k in counts),
+        Trial("khead literal", "khead-maddpg", steps),
+        Trial("khead fair", named("khead_maddpg", world, critic=Heads(teammate_actions=True)), steps),
+        Trial(
+            "khead fair mean", named("khead_maddpg", world, critic=Heads(teammate_actions=True, merge="mean")), steps
+        ),
+        Trial("maddpg", "maddpg", steps),
+        Trial("ps-maddpg", "ps-maddpg", steps),
+        *(Trial(rule, rule) for rule in (*STATIC_RULES, "decentralized-bound", "optimal-routing")),
+    ]
+    say_plan(say, trials, seeds, "small")
+    outcomes = run(trials, world, seeds=seeds, episodes=16 if quick else 64, out=out, say=say)
+    table(f"how many heads, {seeds} seeds", outcomes, with_gap(outcomes), out)
+    for ours, theirs in (("K=4", "maddpg"), ("K=4", "khead literal"), ("K=4", "khead fair"), ("K=4", "ps-maddpg")):
+        say_difference(say, outcomes, ours, theirs)
+    say("ours: " + order([f"K={k}" for k in counts], {k: o.per_step for k, o in outcomes.items()}))
+    figures = {
+        "figure5": (
+            published("fig5_small"),
+            {"ATT-MADDPG": "K=4", "MADDPG": "maddpg", "PSMADDPGV2": "ps-maddpg", "Khead-MADDPG": "khead literal"},
+        ),
+        "figure7": (published("fig7_smallK"), {f"K={k}": f"K={k}" for k in counts} | {"MADDPG": "maddpg"}),
+    }
+    for name, (theirs, pairs) in figures.items():
+        ours = {label: curve(outcomes[own], "return/router/mean_agent") for label, own in pairs.items()}
+        say(f"picture: {plots.save(plots.beside(name, ours, theirs, world.spec.time_limit), out / f'{name}.png')}")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Benchmarks and real traffic
+
+
+TABLE_2 = {
+    "navigation": {
+        "att-maddpg": -1.268,
+        "ps-maddpg": -1.586,
+        "maddpg": -1.767,
+        "greedy-pursuit": -2.105,
+        "khead-maddpg": -2.825,
+    },
+    "pursuit": {
+        "att-maddpg": 3.589,
+        "ps-maddpg": 2.473,
+        "maddpg": 1.920,
+        "greedy-pursuit": 1.903,
+        "khead-maddpg": 1.899,
+    },
+}
+"""Mao et al. 2018, table 2 (K = 4): the metric is not defined in the paper; it fits a mean reward per step."""
+
+
+def benchmarks(*, quick: bool, out: Path, say: Say) -> None:
+    """Table 2: navigation and pursuit, with regret to the strongest rule."""
+    steps, seeds = (800, 2) if quick else (60_000, 5)
+    learners = ("att-maddpg", "maddpg", "ps-maddpg", "khead-maddpg")
+    for name, published_values in TABLE_2.items():
+        world = environments.make(name)
+        strong = world.reference().algorithm
+        rules = dict.fromkeys(("random", "greedy-pursuit", *(["assignment"] if name == "navigation" else []), strong))
+        trials = [*(Trial(rule, rule) for rule in rules), *(Trial(learner, learner, steps) for learner in learners)]
+        say_plan(say, trials, seeds, "plane", tables=2)
+        outcomes = run(trials, world, seeds=seeds, episodes=32 if quick else 256, out=out / name, say=say)
+        oracle = outcomes[strong].per_step
+        columns = [
+            Column("algorithm", lambda o: o.label),
+            Column("reward per step", lambda o: o.per_step),
+            Column("published", lambda o, p=published_values: f"{p[o.label]:.3f}" if o.label in p else ""),
+            Column(f"regret to {strong}, %", lambda o, best=oracle: 100 * (best - o.per_step) / np.abs(best.mean()), 1),
+            Column("knows", lambda o: o.knows),
+        ]
+        table(f"{name}, {seeds} seeds", outcomes, columns, out)
+        say("published order: " + " > ".join(published_values))
+        say("ours: " + order(list(published_values), {k: o.per_step for k, o in outcomes.items()}))
+
+
+def learning_curves(
+    title: str, learners: dict[str, Outcome], outcomes: dict[str, Outcome], lines: Sequence[str]
+) -> Any:
+    """Reward per step of the learners over training, with rules and bounds as lines."""
+    curves = {}
+    for name, outcome in learners.items():
+        steps, returns = curve(outcome, "return/router/mean_agent")
+        curves[name] = (steps, returns / curve(outcome, "steps/episode")[1])
+    levels = {line: float(outcomes[line].per_step.mean()) for line in lines if line in outcomes}
+    return plots.curves(title, curves, levels, "environment steps", "reward per step")
+
+
+def published(figure: str) -> dict[str, np.ndarray]:
+    """The published curves of a figure, read off its vector graphics: 100 points by column."""
+    text = resources.files("covey.studies").joinpath("published", f"{figure}.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}

@@ -1,0 +1,53 @@
+"""Studies by name: `covey reproduce att-maddpg/routing-small`. Each prints ours, theirs, an interval and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from covey.core.errors import unknown
+from covey.core.registry import locate
+
+
+class Study(NamedTuple):
+    """An entry of `STUDIES`: where the function `(quick, out, say) -> None` is, and one line on what it shows."""
+
+    path: str
+    summary: str
+
+
+STUDIES: dict[str, Study] = {
+    "att-maddpg/demo": Study(
+        "covey.studies.att_maddpg:demo",
+        "Routers learn to share a link: learners beside rules, bound and optimum, 5 min.",
+    ),
+    "att-maddpg/routing-small": Study(
+        "covey.studies.att_maddpg:routing_small", "Figure 5 on the contended small network, with and without a probe."
+    ),
+    "att-maddpg/routing-large": Study("covey.studies.att_maddpg:routing_large", "Figure 6: seven routers, hop by hop."),
+    "att-maddpg/heads": Study(
+        "covey.studies.att_maddpg:heads", "Figure 7: how many heads, and the ablation without attention."
+    ),
+    "att-maddpg/benchmarks": Study(
+        "covey.studies.att_maddpg:benchmarks", "Table 2: cooperative navigation and predator-prey."
+    ),
+    "att-maddpg/abilene": Study(
+        "covey.studies.att_maddpg:abilene", "Traffic engineering on Abilene, real matrices where you have them."
+    ),
+}
+
+
+def reproduce(
+    name: str, *, quick: bool = False, out: str | Path | None = None, say: Callable[[str], None] = print
+) -> Path:
+    """Run a study; its runs, tables and pictures go to `out` (default `runs/<study>`). Returns that folder."""
+    if name not in STUDIES:
+        raise unknown("the study", name, STUDIES)
+    folder = Path(out) if out else Path("runs") / name.replace("/", "-")
+    folder = folder / "quick" if quick and not out else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in ("table.md", "results.json"):
+        (folder / stale).unlink(missing_ok=True)
+    locate(STUDIES[name].path, "study")(quick=quick, out=folder, say=say)
+    return folder

@@ -1,0 +1,57 @@
+"""Statistics of studies: means with confidence intervals over seeds, paired differences, verdicts.
+
+Every number here is per seed, [S]: a seed's mean over its evaluation episodes. Two algorithms that were evaluated on
+the same episodes are compared seed by seed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from covey.core.errors import BadInput
+from covey.runs.evaluate import interval
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % t confidence interval; NaN ends where there are fewer than two seeds."""
+
+    mean: float
+    low: float
+    high: float
+
+    def text(self, digits: int = 3) -> str:
+        if np.isnan(self.low):
+            return f"{self.mean:.{digits}f}"
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+def mean(values: np.ndarray) -> Interval:
+    """Over seeds [S]."""
+    return Interval(*interval(values))
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray) -> Interval:
+    """Mean of ours - theirs, in pairs [S]."""
+    if ours.shape != theirs.shape:
+        raise BadInput(f"paired values need as many seeds on both sides, got {ours.shape} and {theirs.shape}.")
+    return mean(ours - theirs)
+
+
+def gap_closed(values: np.ndarray, rule: np.ndarray, bound: np.ndarray) -> Interval:
+    """Share of the way from a rule to a bound, in pairs [S]: 0 is the rule, 1 the bound.
+
+    The denominator is the mean gap: a ratio of means does not explode where one seed's gap is small.
+    """
+    return mean((values - rule) / (bound.mean() - rule.mean()))
+
+
+def order(names: list[str], values: dict[str, np.ndarray]) -> str:
+    """Names from best to worst by mean, `>` where the paired 95 % interval of the difference excludes 0, else `≈`."""
+    ranked = sorted(names, key=lambda name: -values[name].mean())
+    text = ranked[0]
+    for better, worse in zip(ranked, ranked[1:], strict=False):
+        apart = difference(values[better], values[worse]).low > 0
+        text += f" {'>' if apart else '≈'} {worse}"
+    return text

@@ -1,0 +1,145 @@
+"""Trials: several algorithms on the same episodes of one world, and the table that sets them side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from covey import algorithms
+from covey.core.algorithm import Algorithm, Scripted
+from covey.core.environment import evaluation_world
+from covey.runs import journal
+from covey.runs.evaluate import FINAL, evaluation_keys, player
+from covey.runs.train import train
+from covey.studies.statistics import Interval, mean
+
+LEARNER = "own observation (trained centrally)"
+
+
+class Trial(NamedTuple):
+    """An algorithm in a table: an object, or an id. Without `steps` it does not train."""
+
+    label: str
+    algorithm: Algorithm | str
+    steps: int = 0
+
+
+class Outcome(NamedTuple):
+    """What a trial gave: per metric [S, episodes], on the same episodes as every other trial of its table."""
+
+    label: str
+    knows: str
+    values: dict[str, np.ndarray]
+    folder: Path | None = None
+
+    @property
+    def per_step(self) -> np.ndarray:
+        """Mean reward per step and agent of the first group, per seed [S]."""
+        name = next(name for name in self.values if name.endswith("/mean_agent"))
+        return (self.values[name] / self.values["steps/episode"]).mean(1)
+
+    def per_seed(self, metric: str) -> np.ndarray:
+        return self.values[metric].mean(1)
+
+
+def run(
+    trials: Sequence[Trial],
+    environment: Any,
+    *,
+    seeds: int,
+    episodes: int,
+    out: Path,
+    evaluations: int = 20,
+    say: Callable[[str], None] = print,
+) -> dict[str, Outcome]:
+    """Train what has to be trained (in `out/<label>`, resumed if it is there) and play everything. By label."""
+    outcomes = {}
+    for trial in trials:
+        say(f"· {trial.label}" + (f": {trial.steps:,} steps x {seeds} seeds" if trial.steps else ""))
+        play = _trained if trial.steps else _ruled
+        outcomes[trial.label] = play(
+            trial, environment, seeds=seeds, episodes=episodes, out=out, evaluations=evaluations
+        )
+    return outcomes
+
+
+def _trained(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Path, evaluations: int) -> Outcome:
+    result = train(
+        trial.algorithm,
+        environment,
+        steps=trial.steps,
+        seeds=seeds,
+        episodes=episodes,
+        evaluate_every=max(trial.steps // evaluations, 1),
+        out=out / trial.label.replace(" ", "-").replace("/", "-"),
+        resume=True,
+        quiet=True,
+    )
+    return Outcome(trial.label, LEARNER, result.evaluation.values, result.folder)
+
+
+def _ruled(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Path, evaluations: int) -> Outcome:
+    del out, evaluations
+    world = evaluation_world(environment)
+    rule = algorithms.make(trial.algorithm, world) if isinstance(trial.algorithm, str) else trial.algorithm
+    keys = evaluation_keys(FINAL, seeds)
+    states = jax.vmap(partial(rule.init, lanes=episodes))(keys)
+    values = player(world, rule, episodes)(states, keys, 0)
+    return Outcome(trial.label, rule.knows if isinstance(rule, Scripted) else "nothing", values)
+
+
+def curve(outcome: Outcome, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Evaluations on the way: steps [P] and values [P, S]."""
+    assert outcome.folder is not None
+    lines = [line for line in journal.read(outcome.folder) if line.kind == "evaluation" and metric in line.values]
+    return np.array([line.step for line in lines]), np.stack([line.values[metric] for line in lines])
+
+
+class Column(NamedTuple):
+    """A column of a table: per outcome, a number per seed [S] (shown as a mean with its interval), or text."""
+
+    title: str
+    value: Callable[[Outcome], np.ndarray | str | Interval | None]
+    digits: int = 3
+
+
+def table(title: str, outcomes: Mapping[str, Outcome], columns: Sequence[Column], out: Path) -> list[list[str]]:
+    """Print the outcomes, and write them to `out` as `table.md` (appended to) and `results.json`."""
+    rows = [[_cell(column.value(outcome), column.digits) for column in columns] for outcome in outcomes.values()]
+    drawn = Table(title=title, title_justify="left")
+    for column in columns:
+        drawn.add_column(column.title, overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    Console().print(drawn)
+    out.mkdir(parents=True, exist_ok=True)
+    titles = [column.title for column in columns]
+    with open(out / "table.md", "a") as file:
+        file.write(
+            f"\n{title}\n\n"
+            + "\n".join("| " + " | ".join(row) + " |" for row in [titles, ["---"] * len(titles), *rows])
+        )
+        file.write("\n")
+    with open(out / "results.json", "a") as file:
+        file.write(json.dumps({"title": title, "columns": titles, "rows": rows}) + "\n")
+    return rows
+
+
+def _cell(value: Any, digits: int) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case Interval():
+            return value.text(digits)
+        case _:
+            return mean(np.asarray(value)).text(digits)

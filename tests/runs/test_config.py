@@ -1,0 +1,217 @@
+"""Configurations: from object to YAML and back, and what is refused on the way."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import yaml
+from tiny import HostToy, Tiny, tiny
+
+from covey import algorithms, environments
+from covey.algorithms.ddpg import DDPG
+from covey.core.algorithm import Mixed, Scripted
+from covey.core.errors import BadInput
+from covey.core.types import Discrete, Spec, Table
+from covey.runs import config as configs
+from covey.runs.config import Config, Origin
+from covey.runs.fields import Unwritable, decode, encode, listed
+
+
+class Holder(eqx.Module):
+    """A value to write."""
+
+    value: object
+
+
+def again(value, spec=None):
+    """`value` through text (a file's worth of YAML) and back."""
+    arrays = {}
+    text = yaml.safe_dump(encode(Holder(value), spec, arrays))
+    return decode(yaml.safe_load(text), spec, arrays).value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, 3, -0.1, 1e-5, float("inf"), "text", "1e-3", (), (1, (2.5, "x"), None), {}, {"a": {"b": (1,)}}),
+        *([1, [2]], Discrete(3), Table({"x": Discrete(2)}), jnp.tanh, environments.make, Holder(Holder(1))),
+    ],
+    ids=repr,
+)
+def test_round_trip(value):
+    assert again(value) == value
+
+
+def test_round_trip_of_arrays():
+    for array in (np.arange(3), jnp.ones((2, 2)), jnp.ones(2, jnp.bfloat16), np.float32(0.5), jnp.zeros((0, 3))):
+        back = again(array)
+        assert (back.shape, back.dtype, isinstance(back, jax.Array)) == (
+            array.shape,
+            array.dtype,
+            isinstance(array, jax.Array),
+        )
+        np.testing.assert_array_equal(back, array)
+    key = again(jax.random.key(5, impl="rbg"))
+    assert jax.random.uniform(key) == jax.random.uniform(jax.random.key(5, impl="rbg"))
+
+
+def test_round_trip_of_a_partial():
+    back = again(functools.partial(jnp.clip, 1.5, max=2))
+    assert (back.func, back.args, back.keywords) == (jnp.clip, (1.5,), {"max": 2})
+
+
+def test_unwritable():
+    for value in (lambda x: x, object(), {"type": 1}, {1: 2}):
+        with pytest.raises(Unwritable):
+            encode(value, None, {})
+
+
+def test_listed_names_what_differs():
+    def leaves(value):
+        arrays = {}
+        return listed(encode(Holder(value), None, arrays), arrays)
+
+    one, two = leaves({"rate": 0.1, "bank": np.arange(3)}), leaves({"rate": 0.1, "bank": np.arange(3) + 1})
+    assert [name for name in one if one[name] != two[name]] == [".value.bank"]
+
+
+def made(id, world="toy/discrete", **settings):
+    environment = environments.make(world)
+    algorithm = algorithms.make(id, environment)
+    return Config(algorithm, environment, Origin(world, {}, id), **settings)
+
+
+@pytest.mark.parametrize("id", ["maddpg", "att-maddpg", "ps-maddpg", "matd3", "random", "optimal"])
+def test_config_round_trip(tmp_path, id):
+    config = made(id, steps=1000, seeds=3, evaluate_every=10)
+    configs.write(config, tmp_path / "config.yaml")
+    back = configs.read(tmp_path / "config.yaml")
+    assert configs.fingerprint(back) == configs.fingerprint(config)
+    assert configs.settings(back) == configs.settings(config)
+    assert eqx.tree_equal(back.algorithm, config.algorithm)
+
+
+def test_config_of_objects_round_trip(tmp_path):
+    world = environments.make("toy/discrete", bonus=0.25)
+    rate = jnp.float32([0.1, 0.2])  # an array where a float could be: it goes aside
+    parts = {"a": Tiny(world.spec, ("a",), rate=rate), "b": algorithms.make("optimal", world, groups=("b",))}
+    config = Config(Mixed(parts), world, steps=10)
+    configs.write(config, tmp_path / "config.yaml")
+    assert (tmp_path / "config.npz").exists()
+    back = configs.read(tmp_path / "config.yaml")
+    assert eqx.tree_equal(back.algorithm, config.algorithm)
+    assert back.environment == world
+    assert back.algorithm.groups == ("a", "b")
+
+
+def test_worlds_and_rules_that_cannot_be_written(tmp_path):
+    world = HostToy(1)
+    configs.write(Config(tiny(world.spec), world), tmp_path / "config.yaml")
+    with pytest.raises(BadInput, match="pass it as `environment=`"):
+        configs.read(tmp_path / "config.yaml")
+    assert configs.read(tmp_path / "config.yaml", world).algorithm == tiny(world.spec)
+
+    world = environments.make("toy/discrete")
+    closure = Scripted(world.spec, ("a", "b"), lambda now, key: dict(now.obs))
+    configs.write(Config(closure, world), tmp_path / "config.yaml")
+    with pytest.raises(BadInput, match="does not hold its algorithm"):
+        configs.read(tmp_path / "config.yaml")
+
+
+def test_config_by_hand(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("environment: {id: toy/discrete, options: {time_limit: 5}}\nalgorithm: maddpg\nsteps: 1e4\n")
+    config = configs.read(path)
+    assert (config.steps, config.environment.time_limit, config.origin.algorithm) == (10_000, 5, "maddpg")
+    path.write_text("environment: toy/discrete\nalgorithm: {id: att-maddpg, preset: paper}\n")
+    config = configs.read(path)
+    assert config.algorithm == algorithms.make("att-maddpg", config.environment, preset="paper")
+
+
+GOOD = {"environment": "toy/discrete", "algorithm": "random"}
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("{", "is not valid YAML"),
+        ("3", "must be a mapping"),
+        ({"environment": "toy/discrete"}, "lacks the entry 'algorithm'"),
+        (GOOD | {"sed": 1}, "the entry 'sed' is unknown; did you mean 'seed'"),
+        (GOOD | {"steps": "many"}, "the entry 'steps' must be a whole number, got 'many'"),
+        (GOOD | {"steps": True}, "the entry 'steps' must be a whole number, got True"),
+        (GOOD | {"seeds": 0}, "`seeds` must be at least 1"),
+        (GOOD | {"chunk": 1.5}, "must be a whole number or nothing"),
+        (GOOD | {"format": 2}, "has format 2"),
+        (GOOD | {"environment": "toy/discreet"}, "did you mean 'toy/discrete'"),
+        (GOOD | {"environment": {"id": "toy/graph", "options": [1]}}, "`options` must be a mapping"),
+        (GOOD | {"environment": 3}, "does not hold its environment"),
+        (GOOD | {"algorithm": 3}, "does not hold its algorithm"),
+        (GOOD | {"algorithm": "randon"}, "did you mean 'random'"),
+        (GOOD | {"algorithm": {"object": {"type": "no.module:X"}}}, "there is no module 'no'"),
+        (GOOD | {"algorithm": {"object": {"type": "os:system"}}}, "is not a record"),
+        (GOOD | {"algorithm": {"object": {"type": "covey.core.types:Discrete", "n": 2}}}, "not an algorithm but"),
+        (GOOD | {"algorithm": {"object": {"type": "covey.core.types:Discrete"}}}, "lacks the field 'n'"),
+        (GOOD | {"algorithm": {"object": {"array": "weights"}}}, "the array 'weights' is missing"),
+    ],
+)
+def test_bad_documents(tmp_path, document, words):
+    path = tmp_path / "run.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    with pytest.raises(BadInput, match=re.escape(words)):
+        configs.read(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("gama", 0.9, "of DDPG the field 'gama' is unknown; did you mean 'gamma'"),
+        ("gamma", "high", "the field 'gamma' of DDPG must be a number, got 'high'"),
+        ("width", 2.5, "the field 'width' of DDPG must be a whole number, got 2.5"),
+        ("width", 0, "`width` must be at least 1"),
+        ("twin", 1, "the field 'twin' of DDPG must be true or false, got 1"),
+        ("teammates", "foes", "must be one of 'current', 'replayed', 'joint', got 'foes'"),
+        ("groups", 3, "must be a tuple"),
+    ],
+)
+def test_bad_fields(tmp_path, field, value, words):
+    path = tmp_path / "run.yaml"
+    configs.write(made("maddpg"), path)
+    document = yaml.safe_load(path.read_text())
+    document["algorithm"]["object"][field] = value
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(BadInput, match=re.escape(words)):
+        configs.read(path)
+
+
+def test_numbers_as_people_write_them(tmp_path):
+    path = tmp_path / "run.yaml"
+    configs.write(made("maddpg"), path)
+    path.write_text(re.sub(r"actor_lr: \S+", "actor_lr: 1e-4", path.read_text()).replace("gamma: 0.95", "gamma: 1"))
+    algorithm = configs.read(path).algorithm
+    assert isinstance(algorithm, DDPG)
+    assert (algorithm.actor_lr, algorithm.gamma) == (1e-4, 1.0)
+    assert isinstance(algorithm.gamma, float)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(BadInput, match="cannot be read: no such file"):
+        configs.read(tmp_path / "none.yaml")
+    path = tmp_path / "run.yaml"
+    configs.write(made("random"), path)
+    path.with_suffix(".npz").write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(BadInput, match="the arrays in"):
+        configs.read(path)
+
+
+def test_spec_is_not_written_but_filled_in(world):
+    spec: Spec = world.spec
+    tree = encode(tiny(spec), spec, {})
+    assert "spec" not in tree
+    assert decode(tree, spec, {}) == tiny(spec)
