@@ -5,12 +5,14 @@ Episodes last 2 or 3 steps, drawn at reset. In step t = 1, 2, 3 agent number i o
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from covey.core import loop
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.types import Discrete, Field, Group, Spec, Table, TimeStep
 
@@ -88,3 +90,13 @@ class Scribe(Algorithm):
     def learn(self, state, rollout, key, step):
         earned = sum(rollout.then.reward[name].sum() for name in self.groups)
         return Notes(state.count + 1, step, state.earned + earned), {"earned": earned}
+
+
+def begun(algorithm, keys, lanes):
+    """`loop.start`, compiled (op by op it would take longer)."""
+    return jax.jit(partial(loop.start, Stairs(), algorithm, lanes=lanes))(keys)
+
+
+def iterator(algorithm):
+    """`loop.iterate`, compiled."""
+    return jax.jit(partial(loop.iterate, Stairs(), algorithm))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from stairs import SPEC, Scribe, Stairs
+from stairs import SPEC, Scribe, Stairs, begun, iterator
 
 from covey.core import loop
 from covey.core.algorithm import Frozen, Mixed, Plan, Scripted, paced
@@ -56,42 +56,41 @@ def test_counts_skip_the_rollouts_without_updates():
 # Mixed
 
 
-def mixed(a=1, b=1, **choices):
-    parts = {
-        name: Scribe(SPEC, (name,), choices.get(name, 0), horizon) for name, horizon in (("a", a), ("b", b))
-    }
-    return Mixed(parts)
+def mixed(a=1, b=1):
+    """Parts with these horizons; the one for `a` always takes 1, the one for `b` takes 0."""
+    return Mixed({"a": Scribe(SPEC, ("a",), 1, a), "b": Scribe(SPEC, ("b",), 0, b)})
 
 
 def test_every_part_decides_for_its_own_group():
-    algorithm = mixed(choice_a=0)
+    algorithm = mixed()
     assert set(algorithm.groups) == {"a", "b"}
-    run = loop.start(Stairs(), mixed(), KEY[None], 2)
-    action, memory, extra = Mixed({"a": Scribe(SPEC, ("a",), 1), "b": Scribe(SPEC, ("b",), 0)}).act(
-        jax.tree.map(lambda x: x[0], run.agent), (0, 5), jax.tree.map(lambda x: x[0, 0], run.now), KEY, 0, explore=True
-    )
+    _, now = Stairs().reset(KEY)
+    state, memory = algorithm.init(KEY, 1), (jnp.int32(0), jnp.int32(5))
+    action, memory, extra = algorithm.act(state, memory, now, KEY, 0, explore=True)
     assert {name: x.tolist() for name, x in action.items()} == {"a": [1, 1], "b": [0]}
     assert (memory, extra) == ((1, 6), (0, 5))
 
 
 def test_the_horizon_is_the_longest_and_shorter_parts_learn_from_pieces():
-    algorithm = mixed(a=4, b=2)
+    algorithm, lanes = mixed(a=4, b=2), 3
     assert algorithm.plan.horizon == 4
-    run = loop.start(Stairs(), algorithm, KEY[None], 3)
-    run, total = loop.iterate(Stairs(), algorithm, run)
-    run, total = loop.iterate(Stairs(), algorithm, run)
+    iterate = iterator(algorithm)
+    first, _ = iterate(begun(algorithm, KEY[None], lanes))
+    run, total = iterate(first)
     a, b = run.agent
     assert (a.count.tolist(), b.count.tolist()) == ([2], [4])
-    assert (a.step.tolist(), b.step.tolist()) == ([4 * 3], [4 * 3 + 2 * 3])  # where the last piece began
-    # `b` is one agent that earns t: its pieces sum to its reward in the whole rollout, and the report is their mean.
-    assert set(total) >= {"a/earned", "b/earned"}
-    assert float(total["b/earned"].count[0]) == 1
-    np.testing.assert_allclose(total["b/earned"].sum[0] * 2, b.earned[0] - first_rollout_of_b(algorithm))
+    assert (a.step.tolist(), b.step.tolist()) == ([4 * lanes], [6 * lanes])  # where the last piece began
+    # The report of `b` is the mean over its two pieces, which together hold what it earned in this iteration.
+    in_two_pieces = b.earned[0] - first.agent[1].earned[0]
+    np.testing.assert_allclose(loop.means(total)["b/earned"][0] * 2, in_two_pieces)
 
 
-def first_rollout_of_b(algorithm):
-    run, _ = loop.iterate(Stairs(), algorithm, loop.start(Stairs(), algorithm, KEY[None], 3))
-    return run.agent[1].earned[0]
+def test_pieces_are_consecutive_steps_of_all_lanes():
+    algorithm = mixed(a=2, b=1)
+    run, total = iterator(algorithm)(begun(algorithm, KEY[None], 3))
+    # Nobody has restarted: `b` earns 1 and then 2 in each lane, and the mean of the pieces is 3·(1 + 2) / 2.
+    assert loop.means(total)["b/earned"].tolist() == [4.5]
+    assert run.agent[1].earned.tolist() == [9.0]
 
 
 def test_a_mixed_asks_for_every_group_exactly_once():
@@ -113,8 +112,8 @@ def test_horizons_that_do_not_divide_are_refused():
 def test_a_frozen_algorithm_acts_greedily_and_learns_nothing():
     inner = Scribe(SPEC, ("a", "b"), choice=1, horizon=3)
     frozen = Frozen(inner, inner.init(KEY, 1))
-    run = loop.start(Stairs(), frozen, KEY[None], 2)
-    run, rollout, _ = loop.collect(Stairs(), frozen, run, KEY[None], 4, explore=True)
+    collect = jax.jit(lambda run: loop.collect(Stairs(), frozen, run, KEY[None], 4, explore=True))
+    run, rollout, _ = collect(begun(frozen, KEY[None], 2))
     assert set(np.unique(rollout.action["a"])) == {0}, "greedy is 1 - choice, whatever the loop asks for"
     assert run.agent == ()
     assert frozen.learn((), rollout, KEY, 0) == ((), {})

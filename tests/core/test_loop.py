@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from stairs import SPEC, Scribe, Stairs
+from stairs import SPEC, Scribe, Stairs, begun, iterator
 
 from covey.core import loop
 from covey.core.types import TimeStep
@@ -20,13 +22,15 @@ KEYS = jax.random.split(jax.random.key(7), SEEDS)
 
 
 def begin(algorithm):
-    return loop.start(Stairs(), algorithm, KEYS, LANES)
+    return begun(algorithm, KEYS, LANES)
 
 
+@functools.cache
 def collected(horizon=6, explore=True):
     algorithm = Scribe(SPEC, ("a", "b"))
     keys = jax.random.split(jax.random.key(1), SEEDS)
-    return loop.collect(Stairs(), algorithm, begin(algorithm), keys, horizon, explore)
+    collect = jax.jit(lambda run: loop.collect(Stairs(), algorithm, run, keys, horizon, explore))
+    return collect(begin(algorithm))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -86,11 +90,11 @@ def test_nothing_is_reported_before_the_end_and_everything_starts_again_after_it
 
 
 def test_a_rollout_leads_with_time_seeds_and_lanes():
-    run, rollout, summary = collected(horizon=5)
-    assert rollout.now.obs["a"].shape == (5, SEEDS, LANES, 2, 1)
-    assert rollout.extra.shape == (5, SEEDS, LANES)
-    assert summary["return/team_sum"].shape == (5, SEEDS, LANES)
-    assert int(run.step) == 5 * LANES
+    run, rollout, summary = collected()
+    assert rollout.now.obs["a"].shape == (6, SEEDS, LANES, 2, 1)
+    assert rollout.extra.shape == (6, SEEDS, LANES)
+    assert summary["return/team_sum"].shape == (6, SEEDS, LANES)
+    assert int(run.step) == 6 * LANES
 
 
 def test_then_is_the_true_successor_and_now_the_reset_where_an_episode_ended():
@@ -132,8 +136,8 @@ def test_exploring_or_not_is_passed_on():
 
 
 def test_every_seed_and_lane_has_chance_of_its_own():
-    run = loop.start(toy.continuous(), Scribe(SPEC, ("a", "b")), KEYS, LANES)
-    offsets = np.asarray(run.now.obs["mover"][:, :, 0, :2]).reshape(-1, 2)
+    start = jax.jit(lambda keys: loop.start(toy.continuous(), Scribe(SPEC, ("a", "b")), keys, LANES))
+    offsets = np.asarray(start(KEYS).now.obs["mover"][:, :, 0, :2]).reshape(-1, 2)
     assert len(np.unique(offsets, axis=0)) == SEEDS * LANES
 
 
@@ -152,18 +156,16 @@ def test_totals_leave_out_nan_and_means_weigh_every_report_alike():
 
 
 def test_an_iteration_learns_from_its_rollout_with_the_step_at_which_it_began():
-    algorithm = Scribe(SPEC, ("b",), choice=1, horizon=2)
-    run = begin(Scribe(SPEC, ("a", "b"), horizon=2))
-    whole = Scribe(SPEC, ("a", "b"), choice=1, horizon=2)
-    for _ in range(2):
-        run, total = loop.iterate(Stairs(), whole, run)
-    assert algorithm.plan.horizon == 2
+    algorithm = Scribe(SPEC, ("a", "b"), choice=1, horizon=2)
+    iterate = iterator(algorithm)
+    run, total = iterate(begin(algorithm))
+    # Nobody has restarted: steps 1 and 2 pay 3·1 + 10 and 3·2 + 10 to the three agents, and 3 for their actions each.
+    assert loop.means(total)["earned"].tolist() == [LANES * (13 + 16 + 3 + 3)] * SEEDS
+    assert run.agent.step.tolist() == [0, 0]
+    run, _ = iterate(run)
     assert run.agent.count.tolist() == [2, 2]
     assert run.agent.step.tolist() == [2 * LANES, 2 * LANES]
     assert int(run.step) == 4 * LANES
-    # First iteration, no lane has ended: steps 1 and 2 pay 3·1 + 10 and 3·2 + 10, plus 3 for the actions, in each.
-    run, total = loop.iterate(Stairs(), whole, begin(whole))
-    assert loop.means(total)["earned"].tolist() == [LANES * (13 + 16 + 3 + 3)] * SEEDS
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -172,9 +174,9 @@ def test_an_iteration_learns_from_its_rollout_with_the_step_at_which_it_began():
 
 def test_a_chunk_is_its_iterations():
     algorithm = Scribe(SPEC, ("a", "b"), horizon=2)
-    run, sums = begin(algorithm), None
+    run, sums, iterate = begin(algorithm), None, iterator(algorithm)
     for _ in range(3):
-        run, total = loop.iterate(Stairs(), algorithm, run)
+        run, total = iterate(run)
         sums = total if sums is None else jax.tree.map(jnp.add, sums, total)
     chunked, means = loop.compiled(Stairs(), algorithm)(begin(algorithm), 3)
     assert not difference(chunked, run)

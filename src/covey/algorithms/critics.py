@@ -16,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Spec, action_size
 from covey.nn.joint import View, others, ravel
@@ -45,6 +46,10 @@ class Critic(eqx.Module):
     """Base of all critics; `width` is the size of every hidden layer."""
 
     width: eqx.AbstractVar[int]
+    """Units of every hidden layer."""
+
+    def __check_init__(self):
+        within(self, "[1, inf)", "width")
 
     @abc.abstractmethod
     def init(self, key: Any, spec: Spec, groups: tuple[str, ...]) -> Any:
@@ -141,9 +146,12 @@ class Heads(Critic):
     """
 
     heads: int = eqx.field(static=True, default=4)
+    """How many heads, K."""
     width: int = eqx.field(static=True, default=32)
     merge: Literal["concat", "mean"] = eqx.field(static=True, default="concat")
+    """Concatenate the heads' outputs (literal), or average them (the fair form)."""
     teammate_actions: bool = eqx.field(static=True, default=False)
+    """Show the heads the teammates' actions (the fair form)."""
 
     def __check_init__(self):
         check_heads(self.heads)
@@ -170,18 +178,22 @@ class AttentionHeads(Critic):
     """The attention critic of ATT-MADDPG (Mao et al. 2018, figure 3 and equations 8 and 9).
 
     K heads see every observation and the own action, never the teammates' actions, which act only through h_i: they
-    choose how to weigh the heads. `encoder="shared"` puts one encoding layer before each input, shared by the critics
-    of all agents (the authors' later code). `scale` multiplies the dot product: 1 is the paper's, 0 means 1/√width.
+    choose how to weigh the heads. `encoder="shared"` is the authors' later code.
     """
 
     heads: int = eqx.field(static=True, default=4)
+    """How many heads, K."""
     width: int = eqx.field(static=True, default=32)
     encoder: Literal["none", "shared"] = eqx.field(static=True, default="none")
+    """One encoding layer before each input, shared by the critics of all agents, or none."""
     activation: Activation = eqx.field(static=True, default="relu")
+    """Of every hidden layer."""
     scale: float = 1.0
+    """Multiplies the dot product: 1 is the paper's, 0 means 1/√width."""
 
     def __check_init__(self):
         check_heads(self.heads)
+        within(self, "[0, inf)", "scale")
 
     def init(self, key, spec, groups):
         if spec.agents < 2:

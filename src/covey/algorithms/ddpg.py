@@ -20,6 +20,7 @@ import optax
 
 from covey.algorithms.critics import Attention, AttentionHeads, Critic, Heads, Independent, Joint, SharedTrunk
 from covey.core.algorithm import Algorithm, Plan, paced
+from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Groups, Metrics, Spec, Splits, TimeStep
 from covey.learning.exploration import Exploration, Gaussian, target_noise
@@ -93,9 +94,12 @@ class DDPG(Algorithm):
     """Gumbel-softmax temperature where actions are discrete."""
 
     def __check_init__(self):
-        for field in ("width", "horizon", "updates", "delay"):
-            if getattr(self, field) < 1:
-                raise BadInput(f"`{field}` must be at least 1, got {getattr(self, field)}.")
+        within(self, "[1, inf)", "width", "horizon", "updates", "delay")
+        within(self, "[0, inf)", "warmup", "smoothing", "smoothing_bound", "actor_lr", "critic_lr", "raw_l2")
+        within(self, "[0, 1]", "gamma")
+        within(self, "(0, 1]", "tau")
+        within(self, "(0, inf)", "last_scale", "temperature")
+        within(self, "(0, inf]", "clip")
         if set(self.groups) - set(self.spec.groups):
             raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
 

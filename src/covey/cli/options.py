@@ -142,9 +142,8 @@ def choices(hint: Any, current: Any) -> dict[str, type]:
     while below:
         kind = below.pop(0)
         below += kind.__subclasses__()
-        if not inspect.isabstract(kind) and all(
-            _has_default(f) or hasattr(current, f.name) for f in _init_fields(kind)
-        ):
+        known = [_has_default(field) or hasattr(current, field.name) for field in _init_fields(kind)]
+        if not inspect.isabstract(kind) and all(known):
             found[kebab(kind)] = kind
     return found
 

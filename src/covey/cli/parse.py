@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import io
+import itertools
 import re
 import typing
 from collections.abc import Iterator, Sequence
@@ -35,19 +36,18 @@ def _number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     def fits(value: Any) -> bool:
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
 
-    metavar = "INT" if hint is int else "FLOAT"
-    return PrimitiveConstructorSpec(
-        1, metavar, read, fits, lambda value: [f"{value:g}" if hint is float else str(value)]
-    )
+    def shown(value: Any) -> list[str]:
+        return [f"{value:g}" if hint is float else str(value)]
+
+    return PrimitiveConstructorSpec(1, "INT" if hint is int else "FLOAT", read, fits, shown)
 
 
 NUMBERS.primitive_rule(_number_rule)
 
 
-def parse(kind: type[T], args: Sequence[str], command: str, default: T | None = None) -> T:
+def parse(kind: type[T], args: Sequence[str], command: str) -> T:
     """A `kind` from the `args` of `covey COMMAND`; BadInput for anything that it does not know or cannot use."""
     box = io.StringIO()
-    given = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(box):
             value, surplus = tyro.cli(
@@ -57,7 +57,6 @@ def parse(kind: type[T], args: Sequence[str], command: str, default: T | None = 
                 args=args,
                 return_unknown_args=True,
                 registry=NUMBERS,
-                **given,
             )
     except SystemExit as stop:
         if not stop.code:  # --help
@@ -70,21 +69,13 @@ def parse(kind: type[T], args: Sequence[str], command: str, default: T | None = 
 
 def sentence(box: str) -> str:
     """What tyro says in its box, as a sentence: the first section below the title."""
-    lines = [line.strip(" │╭╮╰╯─-") for line in box.strip().splitlines()]
-    text = " ".join(" ".join(lines[1:]).split()) if "" not in lines[1:] else _first_section(lines[1:])
+    _, *lines = (line.strip(" │╭╮╰╯─-") for line in box.strip().splitlines())
+    lines = list(itertools.dropwhile(lambda line: not line, lines))
+    text = " ".join(itertools.takewhile(bool, lines))
     text = re.sub(r"^Error parsing (\S+): the value", r"\1", text)
     text = text.replace("Missing value for argument", "a value is missing for")
     text = re.sub(r"\.? Expected \d+ values\.?", "", text).replace(". Expected", ": expected")
     return text if text.endswith(".") else f"{text}."
-
-
-def _first_section(lines: list[str]) -> str:
-    words: list[str] = []
-    for line in lines:
-        if not line and words:
-            break
-        words += line.split()
-    return " ".join(words)
 
 
 def _surplus(tokens: list[str], kind: type, command: str) -> BadInput:
@@ -92,7 +83,7 @@ def _surplus(tokens: list[str], kind: type, command: str) -> BadInput:
     option = next((token.partition("=")[0] for token in tokens if token.startswith("-")), None)
     if option is None:
         return BadInput(f"`covey {command}` does not know what to do with {tokens[0]!r}: see `covey {command} --help`.")
-    return unknown(f"of `covey {command}` the option", option.replace("_", "-"), [*flags(kind), "--help"])
+    return unknown("the option", option.replace("_", "-"), [*flags(kind), "--help"])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -132,7 +123,7 @@ def scan(args: Sequence[str], switches: Sequence[str]) -> tuple[list[str], dict[
     while rest:
         token = rest.pop(0)
         if not token.startswith("--"):
-            words += [token] if token != "-h" else []
+            words += [token] * (not token.startswith("-"))
             continue
         flag, equals, value = token[2:].partition("=")
         flag = flag.replace("_", "-")

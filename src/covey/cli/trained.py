@@ -95,9 +95,7 @@ class CompareArguments:
     """Run folders, and ids of algorithms that need no training."""
     environment: Annotated[str | None, arg(metavar="ID", help_behavior_hint="(default: the first run's)")] = None
     """The world to compare them in."""
-    episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: as the first run's, or 32)")] = (
-        None
-    )
+    episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the first run's, or 32)")] = None
     """Episodes of each seed."""
 
 

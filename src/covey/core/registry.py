@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -65,7 +66,8 @@ def conform(value: Any, hint: Any, what: str) -> Any:
     """`value` as `hint` wants it, or BadInput.
 
     Whole numbers serve as floats and whole floats as integers; text that spells a number does too (YAML reads `1e-3` as
-    text). Only plain numbers, text, literals, tuples and their unions are judged: any other hint accepts everything.
+    text); NaN is no number. Only plain numbers, text, literals, tuples and their unions are judged: any other hint
+    accepts everything.
     """
     match typing.get_origin(hint), typing.get_args(hint):
         case None, _ if hint in _PLAIN:
@@ -107,7 +109,7 @@ def _as_float(value: Any) -> tuple[Any, bool]:
     if hasattr(value, "dtype"):  # an array leaf: floats of an algorithm may be swept
         return value, True
     number = _number(value)
-    fits = isinstance(number, (int, float)) and not isinstance(number, bool)
+    fits = isinstance(number, (int, float)) and not isinstance(number, bool) and not math.isnan(number)
     return (float(number), True) if fits else (value, False)
 
 

@@ -19,8 +19,8 @@ from covey.core.types import Field, Groups, TimeStep
 
 def check_plane(size: float, time_limit: int, **counts: int) -> None:
     """Refuse sizes and counts that make no world."""
-    if size <= 0:
-        raise BadInput(f"the side of the plane is {size}: make `size` larger than 0.")
+    if not 0 < size < np.inf:
+        raise BadInput(f"the side of the plane is {size}: make `size` a finite number above 0.")
     if time_limit < 1:
         raise BadInput(f"an episode needs at least one step: time_limit is {time_limit}, make it 1 or more.")
     for name, count in counts.items():

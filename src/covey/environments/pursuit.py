@@ -227,7 +227,7 @@ def pursuit(
     plane.check_plane(size, time_limit, predators=predators)
     plane.check_speed("speed", speed, size)
     plane.check_speed("prey_speed", prey_speed, size)
-    if radius <= 0:
+    if not radius > 0:
         raise BadInput(f"the radius is {radius}: a prey that nobody can touch cannot be caught; make it above 0.")
     return Pursuit(size, prey_speed, radius, bonus, speed, predators, time_limit, end_on_capture, see_position)
 

@@ -159,7 +159,7 @@ def discrete(time_limit: int = 8, bonus: float = 0.5, fixed: bool = False) -> Di
         fixed: Make every episode the same, whatever the key.
     """
     _need_time(time_limit)
-    if bonus < 0:
+    if not 0 <= bonus < np.inf:
         raise BadInput(f"the bonus is {bonus}, and the known optimum needs it to be 0 or more.")
     return DiscreteToy(bonus, time_limit, fixed)
 
@@ -271,7 +271,7 @@ def continuous(time_limit: int = 8, stride: float = 0.5, fixed: bool = False) ->
         fixed: Make every episode the same, whatever the key.
     """
     _need_time(time_limit)
-    if stride <= 0:
+    if not stride > 0:
         raise BadInput(f"the stride is {stride}: agents that cannot move need a stride above 0.")
     return ContinuousToy(stride, time_limit, fixed)
 
@@ -401,7 +401,7 @@ def graph(time_limit: int = 8, tolerance: float = 0.8, fixed: bool = False) -> G
         fixed: Make every episode the same, whatever the key.
     """
     _need_time(time_limit)
-    if tolerance <= 0:
+    if not tolerance > 0:
         raise BadInput(f"the tolerance is {tolerance}: a world that forgives nothing never goes on; make it above 0.")
     return GraphToy(tolerance, time_limit, fixed)
 

@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, MultiDiscrete, Splits
 from covey.learning.targets import Linear
@@ -39,6 +40,9 @@ class Gaussian(Exploration):
 
     sigma: Linear = Linear(0.2, 0.02, 10_000.0)
 
+    def __check_init__(self):
+        within(self.sigma, "[0, inf)", "start", "end")
+
     def __call__(self, head, raw, noise, legal, key, step):
         k_noise, k_choice = jax.random.split(key)
         drawn = self.sigma(step) * jax.random.normal(k_noise, raw.shape)
@@ -50,6 +54,11 @@ class OrnsteinUhlenbeck(Exploration):
 
     sigma: Linear = Linear(0.2, 0.02, 10_000.0)
     theta: float = 0.15
+    """Share of the noise that is lost per step."""
+
+    def __check_init__(self):
+        within(self.sigma, "[0, inf)", "start", "end")
+        within(self, "[0, 1]", "theta")
 
     def __call__(self, head, raw, noise, legal, key, step):
         k_noise, k_choice = jax.random.split(key)
@@ -63,6 +72,11 @@ class Mixing(Exploration):
 
     epsilon: Linear = Linear(0.3, 0.02, 10_000.0)
     concentration: float = 1.0
+    """Of the Dirichlet distribution of random splits: small means few paths at a time."""
+
+    def __check_init__(self):
+        within(self.epsilon, "[0, 1]", "start", "end")
+        within(self, "(0, inf)", "concentration")
 
     def __call__(self, head, raw, noise, legal, key, step):
         k_choice, k_random, k_coin = jax.random.split(key, 3)
@@ -87,6 +101,9 @@ class TowardsUniform(Exploration):
     """
 
     epsilon: Linear = Linear(1.0, 0.0, 20_000.0)
+
+    def __check_init__(self):
+        within(self.epsilon, "[0, 1]", "start", "end")
 
     def __call__(self, head, raw, noise, legal, key, step):
         if not isinstance(head.space, Splits):

@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.loop import select
 from covey.core.types import Box, Groups, Spec, TimeStep, Transition, action_shape
@@ -45,17 +46,18 @@ class Batch(NamedTuple):
 class Replay(eqx.Module):
     """Uniform replay of `capacity` environment steps, sampled `batch` at a time.
 
-    With `whole_episode`, the batch that is drawn when an episode ends also holds every step of that episode (the
-    "current-episode replay" of the ATT-MADDPG authors' later code).
+    `whole_episode` is the "current-episode replay" of the ATT-MADDPG authors' later code.
     """
 
     capacity: int = eqx.field(static=True, default=100_000)
+    """Environment steps that are kept, over all lanes."""
     batch: int = eqx.field(static=True, default=128)
+    """Transitions of a batch."""
     whole_episode: bool = eqx.field(static=True, default=False)
+    """The batch drawn when an episode ends also holds every step of that episode."""
 
     def __check_init__(self):
-        if self.batch < 1:
-            raise BadInput(f"a batch needs at least one transition, got batch={self.batch}.")
+        within(self, "[1, inf)", "batch")
         if self.batch > self.capacity:
             raise BadInput(
                 f"the batch ({self.batch}) is larger than the replay buffer ({self.capacity}): "

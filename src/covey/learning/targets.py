@@ -8,6 +8,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from covey.core.checks import within
+
 
 def polyak(target: Any, online: Any, rate: Any) -> Any:
     """Soft update: target + rate · (online - target), leaf by leaf (Lillicrap et al. 2016)."""
@@ -23,8 +25,15 @@ class Linear(eqx.Module):
     """From `start` to `end` over the first `steps` environment steps, constant after."""
 
     start: float
+    """The value at the beginning."""
     end: float
+    """The value from then on."""
     steps: float
+    """Environment steps from `start` to `end`."""
+
+    def __check_init__(self):
+        within(self, "(-inf, inf)", "start", "end")
+        within(self, "[0, inf)", "steps")
 
     def __call__(self, step: Any) -> Any:
         done = jnp.clip(step / jnp.maximum(self.steps, 1.0), 0.0, 1.0)

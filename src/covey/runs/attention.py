@@ -124,10 +124,10 @@ def _widest_sweep(algorithm: DDPG, critic: Any, place: Place, now: TimeStep, act
     everyone = [Place(group, i) for group, about in spec.groups.items() for i in range(about.size)]
 
     @partial(jax.jit, static_argnums=2)
-    def sweep(critic, ends, mate):
+    def sweep(critic, ends, group, index):
         def moved(x):
-            swept = embedded[mate.group].at[:, mate.index].set((1 - x) * ends[0] + x * ends[1])
-            return _judged(algorithm, place, critic, now, embedded | {mate.group: swept})
+            swept = embedded[group].at[:, index].set((1 - x) * ends[0] + x * ends[1])
+            return _judged(algorithm, place, critic, now, embedded | {group: swept})
 
         return jax.vmap(moved, out_axes=1)(x)  # [T, X, ...]
 
@@ -136,7 +136,7 @@ def _widest_sweep(algorithm: DDPG, critic: Any, place: Place, now: TimeStep, act
         if mate == place:
             continue
         ends = _extremes(spec, now, embedded, mate)
-        judged = jax.device_get(sweep(critic, ends, mate))
+        judged = jax.device_get(sweep(critic, ends, mate.group, mate.index))
         moves = np.ptp(judged[1].weights, axis=1).sum(-1)  # [T]
         step = int(moves.argmax())
         if moves[step] > widest:
@@ -165,8 +165,8 @@ def _extremes(spec: Spec, now: TimeStep, embedded: Groups, mate: Place) -> tuple
 def _axis_of(space: Space, teammate: str) -> str:
     """What the sweep's axis says."""
     if isinstance(space, Box):
-        return f"{teammate}'s first action number, from its lowest (0) to its highest (1); dotted: what it did"
-    return f"{teammate}'s action: from all on its last choices (0) to all on its first (1); dotted: what it did"
+        return f"{teammate}: first action number, from lowest (0) to highest (1)"
+    return f"{teammate}: from all on its last choices (0) to all on its first (1)"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def draw_attention(algorithm: Algorithm, agent_state: Any, episode: Episode, age
     _draw_values(top_right, sweep.x, sweep.look)
     _draw_weights(low_right, sweep.x, sweep.look.weights)
     for axes, x in ((top_left, sweep.step), (low_left, sweep.step), (top_right, sweep.taken), (low_right, sweep.taken)):
-        axes.axvline(x, color=INK, linewidth=1.0, linestyle=(0, (2, 2)), zorder=6)
+        axes.axvline(x, color=INK, linewidth=1.0, linestyle=(0, (2, 2)), zorder=6, label="as it happened")
     low_left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     plain(top_left, f"{name}: head values and Q along the episode", y="value")
     plain(low_left, "attention weights", x="step", y="weight")

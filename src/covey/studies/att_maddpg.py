@@ -165,9 +165,8 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
     say(f"picture: {plots.save(figure, out / 'learning.png')}")
     final = published("fig6_large")
     ratio = final["ATT-MADDPG"][-10:].mean() / final["MADDPG"][-10:].mean()
-    say(
-        f"published (figure 6, last 10 points): ATT/MADDPG {ratio:.2f}; ours {outcomes['att-maddpg'].per_step.mean() / outcomes['maddpg'].per_step.mean():.2f}"
-    )
+    ours = outcomes["att-maddpg"].per_step.mean() / outcomes["maddpg"].per_step.mean()
+    say(f"published (figure 6, last 10 points): ATT/MADDPG {ratio:.2f}; ours {ours:.2f}")
 
 
 def heads(*, quick: bool, out: Path, say: Say) -> None:

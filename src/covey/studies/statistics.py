@@ -6,6 +6,7 @@ the same episodes are compared seed by seed.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def order(names: list[str], values: dict[str, np.ndarray]) -> str:
     """Names from best to worst by mean, `>` where the paired 95 % interval of the difference excludes 0, else `≈`."""
     ranked = sorted(names, key=lambda name: -values[name].mean())
     text = ranked[0]
-    for better, worse in zip(ranked, ranked[1:], strict=False):
+    for better, worse in itertools.pairwise(ranked):
         apart = difference(values[better], values[worse]).low > 0
         text += f" {'>' if apart else '≈'} {worse}"
     return text

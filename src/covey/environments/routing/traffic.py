@@ -98,7 +98,7 @@ def gravity(
     All is scaled so that the mean MLU of ECMP, or of the unrestricted optimum (`reference="optimum"`, measured on up to
     96 steps spread over the trace), is `target`.
     """
-    if steps < 1 or target <= 0 or daily + weekly >= 1:
+    if steps < 1 or not 0 < target < np.inf or daily + weekly >= 1:
         raise BadInput("gravity needs at least one step, a positive target, and daily + weekly below 1.")
     pairs = check_pairs(network, network.all_pairs() if pairs is None else pairs)
     rng = np.random.default_rng(seed)

@@ -1,0 +1,124 @@
+"""From the command line of `covey train` to a `Config`.
+
+Which flags there are depends on the algorithm and the world. So the command line is read twice: first the two names (or
+the file), the world's options and the kinds of the parts; then, with all flags known, everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from covey import algorithms, environments
+from covey.cli.options import Entry, filled, form, form_of, maker_form, options_of, with_parts
+from covey.cli.parse import flags, parse
+from covey.cli.train import Settings
+from covey.core.algorithm import Algorithm
+from covey.core.errors import BadInput
+from covey.runs import config as configs
+from covey.runs.config import Config, Origin
+from covey.runs.train import lanes
+
+CONFIGURED = ("steps", "seeds", "envs", "seed", "evaluate_every", "episodes", "checkpoint_every_s", "chunk")
+"""Settings that are fields of `Config`."""
+
+
+class Start(NamedTuple):
+    """What the names or the file say: the algorithm, the world, where they came from, and the settings so far."""
+
+    algorithm: Algorithm
+    environment: Any
+    origin: Origin
+    settings: Settings
+    world_form: Any  # the answers about the world's options; None where it has none
+
+    @property
+    def names(self) -> str:
+        """The two names, as they are given on a command line."""
+        algorithm = self.origin.algorithm or type(self.algorithm).__name__
+        return f"{algorithm} {self.origin.environment or self.environment.spec.name}"
+
+
+def configure(
+    args: Sequence[str], words: list[str], given: Mapping[str, str], file: Path | None
+) -> tuple[Config, Settings]:
+    """The configuration that `args` ask for, and the settings that are not part of it.
+
+    words, given: the first look at `args`, by `scan`. file: the `config.yaml` to begin with, instead of two words.
+    """
+    start = from_names(words, given) if file is None else from_file(file, words, given)
+    algorithm = with_parts(start.algorithm, given)
+    whole = everything(start, algorithm)
+    answers = parse(type(whole), without(words[:2], args), f"train {start.names}")
+    settings = answers.run
+    chosen = {name: getattr(settings, name) for name in CONFIGURED}
+    if settings.envs is None:
+        chosen["envs"] = lanes(start.environment, settings.seeds)
+    algorithm = filled(algorithm, getattr(answers, "algorithm", None))
+    return Config(algorithm, start.environment, start.origin, **chosen), settings
+
+
+def without(words: list[str], args: Sequence[str]) -> list[str]:
+    """`args` without the first occurrence of each word."""
+    rest = list(args)
+    for word in words:
+        rest.remove(word)
+    return rest
+
+
+def everything(start: Start, algorithm: Algorithm) -> Any:
+    """The form of all that can be set."""
+    own = form_of(algorithm, taken=set(flags(Settings)))
+    entries = [Entry("run", None, start.settings, "")]
+    entries += [Entry("algorithm", None, own, "algorithm")] if own else []
+    entries += [Entry("env", None, start.world_form, "env")] if start.world_form else []
+    whole = form("Train", entries)
+    type(whole).__doc__ = f"Everything that can be set for {start.names}."
+    return whole
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The first reading
+
+
+def from_names(words: list[str], given: Mapping[str, str]) -> Start:
+    """Made by ids, with the world's options and the preset."""
+    name, id = words[:2]
+    preset = given.get("preset", "tuned")
+    answers, options = world_options(id, {}, given)
+    environment = environments.make(id, **options)
+    algorithm = algorithms.make(name, environment, preset=preset)
+    return Start(algorithm, environment, Origin(id, options, name, preset), Settings(), answers)
+
+
+def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
+    """As the file says. The world is made again where a flag changes its options."""
+    if "preset" in given:
+        raise BadInput(f"--preset cannot be combined with {file}, which holds every setting: leave one of them out.")
+    config = configs.read(file)
+    origin, answers = config.origin, None
+    if words and words[:2] != [origin.algorithm, origin.environment]:
+        raise BadInput(
+            f"{file} is for {origin.algorithm} in {origin.environment}, and the command line says "
+            f"{' '.join(words[:2])}: leave out the names or the file."
+        )
+    if origin.environment is not None:
+        answers, options = world_options(origin.environment, origin.options, given)
+        if options != origin.options:
+            config = configs.read(file, environments.make(origin.environment, **options))
+            origin = origin._replace(options=options)
+    settings = Settings(preset=origin.preset, **{name: getattr(config, name) for name in CONFIGURED})
+    return Start(config.algorithm, config.environment, origin, settings, answers)
+
+
+def world_options(id: str, known: Mapping[str, Any], given: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
+    """The answers about a world's options (None where it has none), and the options that they amount to."""
+    make, positional = environments.maker(id)
+    blank = maker_form(make, len(positional), known)
+    if blank is None:
+        return None, dict(known)
+    asked = form("Train", [Entry("env", None, blank, "env")])
+    own = [f"--{flag}={value}" for flag, value in given.items() if flag.startswith("env.")]
+    answers = parse(type(asked), own, "train").env
+    return answers, options_of(make, len(positional), known, answers)

@@ -1,0 +1,58 @@
+"""Learning is verified by learning: tasks whose optimum is known, several seeds, and the rule one would use instead.
+
+Thresholds are on the lower end of a 95 % confidence interval over seeds, so luck with one seed does not pass.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from covey import environments
+from covey.runs.train import train
+from covey.studies.statistics import gap_closed, mean
+from covey.studies.trials import Trial, run
+
+pytestmark = pytest.mark.learn
+
+SEEDS = 4
+DDPG_FAMILY = ("iddpg", "maddpg", "ps-maddpg", "att-maddpg", "matd3")
+
+
+@functools.cache
+def returns(algorithm: str, world: str, steps: int):
+    """Final greedy returns per agent and group, [S]."""
+    values = train(algorithm, world, steps=steps, seeds=SEEDS, episodes=128, quiet=True, out=None).evaluation.per_seed()
+    return {name: x for name, x in values.items() if name.startswith(("return/", "regret/"))}
+
+
+@pytest.mark.parametrize("algorithm", DDPG_FAMILY)
+def test_discrete_actions_deaths_and_masks_are_learned_to_the_optimum(algorithm):
+    values = returns(algorithm, "toy/discrete", 8000)
+    assert mean(values["return/a/mean_agent"]).low > 0.97 * 12
+    assert mean(values["return/b/mean_agent"]).low > 0.97 * 8
+
+
+@pytest.mark.parametrize("algorithm", DDPG_FAMILY)
+def test_splits_of_unequal_sizes_are_learned_to_the_optimum(algorithm):
+    values = returns(algorithm, "toy/graph", 8000)
+    assert mean(values["return/gate/mean_agent"]).low > 0.95 * 8
+    assert mean(values["return/router/mean_agent"]).low > 0.95 * 8
+
+
+@pytest.mark.parametrize("algorithm", ["maddpg", "att-maddpg", "matd3"])
+def test_three_movers_share_the_work(algorithm):
+    """Nobody can reach the target alone, and random play is 30 times as far from the optimum."""
+    assert mean(returns(algorithm, "toy/continuous", 12_000)["regret/mover/mean_agent"]).high < 0.1
+
+
+@pytest.mark.parametrize("algorithm", ["maddpg", "att-maddpg"])
+def test_routers_share_a_contended_link_better_than_any_constant_split(algorithm, tmp_path):
+    world = environments.make("routing/small-contended")
+    trials = [Trial(rule, rule) for rule in ("ecmp", "wcmp-path", "static-optimal", "decentralized-bound")]
+    outcomes = run([*trials, Trial(algorithm, algorithm, 10_000)], world, seeds=SEEDS, episodes=64, out=tmp_path)
+    ours = outcomes[algorithm].per_step
+    assert mean(ours - outcomes["static-optimal"].per_step).low > 0
+    rule = max((outcomes[name].per_step for name in ("ecmp", "wcmp-path")), key=lambda x: x.mean())
+    assert gap_closed(ours, rule, outcomes["decentralized-bound"].per_step).low > 0.9

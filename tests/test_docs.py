@@ -1,0 +1,227 @@
+"""The documentation holds what it says: names resolve, commands parse, Python runs, links and file grammars work."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import covey
+from covey import cli
+from covey.core.errors import BadInput
+from covey.core.registry import locate
+from covey.environments.routing.readers import GRAMMARS, read
+from covey.studies.reproduce import STUDIES
+
+ROOT = Path(covey.__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+NAME = re.compile(r"(?<![\w/.-])(covey(?:\.\w+)+)(?::(\w+(?:\.\w+)*))?(?![\w(=/])")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SLOW = ("covey.train(", "covey.load(", "covey.evaluate(")
+"""Blocks that train are compiled and not run; `tests/runs` runs these functions."""
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    page: Path
+    number: int
+    text: str
+
+
+def blocks(language: str) -> list[Block]:
+    return [
+        Block(page, number, text)
+        for page in PAGES
+        for number, (kind, text) in enumerate(BLOCK.findall(page.read_text()))
+        if kind == language
+    ]
+
+
+def title(value: Path | Block) -> str:
+    page, number = (value.page, f"#{value.number}") if isinstance(value, Block) else (value, "")
+    return f"{page.relative_to(ROOT)}{number}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Names
+
+
+def names(text: str) -> list[tuple[str, str]]:
+    """Every `module:qualified.name` and `covey.module` in inline code, and what is named in a `module:name` anywhere."""
+    inline = re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
+    return sorted({match for code in inline for match in NAME.findall(code) if NAME.fullmatch(code) or match[1]})
+
+
+def resolve(module: str, qualified: str) -> None:
+    """Import a name; a field of a class counts as an attribute of it."""
+    path, _, last = qualified.rpartition(".")
+    owner = locate(f"{module}:{path}", "name") if path else __import__(module, fromlist=["_"])
+    hinted = {field for kind in getattr(owner, "__mro__", ()) for field in vars(kind).get("__annotations__", {})}
+    assert hasattr(owner, last) or last in hinted, f"there is no {last!r} in {module}:{path}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_names_resolve(page):
+    for module, qualified in names(page.read_text()):
+        if qualified:
+            resolve(module, qualified)
+        else:
+            parent, _, last = module.rpartition(".")
+            owner = __import__(parent, fromlist=[last])
+            assert hasattr(owner, last), f"there is no {module}"
+
+
+def test_names_are_seen_and_wrong_ones_are_refused():
+    text = "`covey.nn.joint:views` and `covey.algorithms.ddpg:DDPG.act`, not `covey train x`\n```python\n`a.b:c`\n```"
+    assert names(text) == [("covey.algorithms.ddpg", "DDPG.act"), ("covey.nn.joint", "views")]
+    with pytest.raises(AssertionError):
+        resolve("covey.algorithms.ddpg", "DDPG.acts")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Commands
+
+
+class Parsed(Exception):
+    """A command line was understood."""
+
+
+def commands(text: str) -> list[str]:
+    """The `covey` commands of a shell block, continued lines joined."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line.strip().removeprefix("$ ") for line in lines if line.strip().removeprefix("$ ").startswith("covey ")]
+
+
+COMMANDS = [(title(block), command) for block in blocks("bash") for command in commands(block.text)]
+
+
+def understand(command: str, patch: pytest.MonkeyPatch) -> None:
+    """Parse a command line to its end without doing what it says; `BadInput` where it is not understood."""
+    _, *args = shlex.split(command, comments=True)
+    for sign in ("|", ">", "&", "&&"):
+        args = args[: args.index(sign)] if sign in args else args
+    if args[0] not in cli.COMMANDS:
+        assert args in (["--help"], ["--version"]), f"there is no command {args[0]!r}"
+        return
+    home = locate(cli.COMMANDS[args[0]].path, "command")
+
+    def understood(value, **options):
+        raise Parsed(value)
+
+    if args[0] == "train":
+        patch.setattr("covey.runs.train.execute", understood)
+        args = ["train", *_without_a_file(args[1:])]
+    else:
+        original = locate(f"{home.__module__}:parse", "function")
+        patch.setattr(f"{home.__module__}.parse", lambda *given: understood(original(*given)))
+    with pytest.raises(Parsed) as parsed:
+        home(args[1:])
+    study = getattr(parsed.value.args[0], "study", None)
+    assert study is None or study in STUDIES
+
+
+def _without_a_file(args: list[str]) -> list[str]:
+    """Arguments of `covey train` that need no run on disk: names stand in for its config.yaml."""
+    words = {"--config", "--resume"} & set(args)
+    if not words or not args[0].startswith("-"):
+        return args
+    if "--config" in args:
+        at = args.index("--config")
+        args = args[:at] + args[at + 2 :]
+    return ["att-maddpg", "routing/small", *(arg for arg in args if arg != "--resume")]
+
+
+@pytest.mark.parametrize(("where", "command"), COMMANDS, ids=[f"{where}: {command}" for where, command in COMMANDS])
+def test_commands_parse(where, command, monkeypatch, tmp_path):
+    for (name, content), *_ in grammar_sections().values():  # topologies that commands may name
+        (tmp_path / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    understand(command, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "covey train att-maddpg routing/smal",
+        "covey train maddpg navigation --no-such-flag 1",
+        "covey reproduce att-maddpg/demo --quik",
+        "covey list agents --what",
+    ],
+)
+def test_wrong_commands_are_refused(command, monkeypatch):
+    with pytest.raises(BadInput):
+        understand(command, monkeypatch)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Python
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=title)
+def test_python_compiles_and_the_quick_runs(block, tmp_path, monkeypatch, capsys):
+    program = compile(block.text, title(block), "exec")
+    imported = [node for node in ast.walk(ast.parse(block.text)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    if not imported or any(call in block.text for call in SLOW):
+        return
+    monkeypatch.chdir(tmp_path)
+    exec(program, {"__name__": "page"})
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Links and paths
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    found = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(BLOCK.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        other = (page.parent / path).resolve() if path else page
+        assert other.exists(), f"{target} does not exist"
+        assert not anchor or other.suffix != ".md" or anchor in anchors(other), f"{target} has no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_no_page_names_a_place_on_one_machine(page):
+    places = re.findall(r"(?<![\w.])/(?:home|work|tmp|root|usr|mnt|Users)/\S*", page.read_text())
+    assert not places
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# File grammars
+
+
+ROUTING = ROOT / "docs" / "environments" / "routing.md"
+
+
+def grammar_sections() -> dict[str, list[tuple[str, str]]]:
+    """(file name, content) of every example, by grammar."""
+    sections = re.split(r"^### ", ROUTING.read_text().partition("## File grammars")[2], flags=re.MULTILINE)[1:]
+    example = re.compile(r"^`([\w.]+)`[^\n]*:\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return {section.splitlines()[0].strip("`"): example.findall(section) for section in sections}
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS)
+def test_the_examples_of_file_grammars_are_read(grammar, tmp_path):
+    examples = grammar_sections()[grammar]
+    for name, content in examples:
+        (tmp_path / name).write_text(content)
+    network, matrices, tunnels = read(tmp_path / examples[0][0])
+    assert len(network.links) >= 2
+    beside = [name for name, _ in examples[1:]]
+    assert (matrices is not None) == ("sndlib" in grammar or any(name != "tunnels.txt" for name in beside))
+    assert (tunnels is not None) == ("tunnels.txt" in beside)
