@@ -54,7 +54,7 @@ def title(value: Path | Block) -> str:
 
 
 def names(text: str) -> list[tuple[str, str]]:
-    """Every `module:qualified.name` and `covey.module` in inline code, and what is named in a `module:name` anywhere."""
+    """Every `module:qualified.name` in inline code, and every `covey.module` that is all of one."""
     inline = re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
     return sorted({match for code in inline for match in NAME.findall(code) if NAME.fullmatch(code) or match[1]})
 

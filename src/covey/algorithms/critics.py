@@ -139,7 +139,7 @@ class HeadsNet(NamedTuple):
 
 
 class Heads(Critic):
-    """K heads without attention (Khead-MADDPG, the ablation of section 5.3 of the paper).
+    """K heads without attention (Khead-MADDPG, the ablation of section 4.1 of the paper).
 
     Literal: the heads' outputs are concatenated into the last layer and nothing sees the teammates' actions. The fair
     form feeds them to the heads (`teammate_actions`) and may average instead (`merge="mean"`).

@@ -100,6 +100,10 @@ class DDPG(Algorithm):
         within(self, "(0, 1]", "tau")
         within(self, "(0, inf)", "last_scale", "temperature")
         within(self, "(0, inf]", "clip")
+        if isinstance(self.smoothing, float) and self.smoothing > 0 and not self.twin:
+            raise BadInput("`smoothing` is one of TD3's parts and needs `twin`: set `twin=True`, or `smoothing=0`.")
+        if self.replay.whole_episode and self.horizon > 1:
+            raise BadInput("`whole_episode` replays an episode when it ends and needs `horizon=1`: learn at every step.")
         if set(self.groups) - set(self.spec.groups):
             raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
 
@@ -211,7 +215,10 @@ class DDPG(Algorithm):
     def critic_target(self, nets: Nets, batch: Batch, key: Any) -> Groups:
         """y_i [B, n] of equation 10, with the smaller of twin critics."""
         obs = self._seen(batch.then)
-        action = self._done(batch.then, batch.next_action) | self._target_actions(nets, batch.then, obs, key)
+        # What others did next is known but where the episode ended: nothing stands for it there.
+        done = self._done(batch.then, batch.next_action)
+        stored = {name: jnp.where(batch.then.last[:, None, None], 0.0, x) for name, x in done.items()}
+        action = stored | self._target_actions(nets, batch.then, obs, key)
         target = {}
         for name in self.groups:
             values = [self._value(critic, name, obs, action)[0] for critic in nets.target_critic]
@@ -224,11 +231,11 @@ class DDPG(Algorithm):
         obs, action, weight = self._seen(batch.now), self._done(batch.now, batch.action), self._weight(batch)
         loss, metrics = 0.0, {}
         for name in self.groups:
-            for critic in critics:
-                q, attention = self._value(critic, name, obs, action)
-                squared = masked_mean((target[name] - q) ** 2, weight[name], axis=0)
-                loss = loss + squared.sum()
-            metrics[f"loss/critic/{name}"] = squared.mean()
+            values = [self._value(critic, name, obs, action) for critic in critics]
+            squared = [masked_mean((target[name] - q) ** 2, weight[name], axis=0) for q, _ in values]
+            loss = loss + sum(each.sum() for each in squared)
+            q, attention = values[0]
+            metrics[f"loss/critic/{name}"] = squared[0].mean()
             metrics[f"value/{name}"] = masked_mean(q, weight[name])
             metrics |= attention_metrics(name, attention, weight[name])
         return loss, metrics
@@ -322,7 +329,7 @@ def attention_metrics(name: str, attention: Any, weight: Any) -> Metrics:
 def _settings(spec: Spec, preset: str) -> dict[str, Any]:
     """Hyperparameters shared by the family.
 
-    paper: Mao et al. 2018, section 5.1; what it does not give (optimizer, clip, initial weights, exploration) is from
+    paper: Mao et al. 2018, section 4; what it does not give (optimizer, clip, initial weights, exploration) is from
     the authors' later public code or the field's standard.
     tuned: for split actions, the routing study (`covey reproduce att-maddpg/routing-small`): the task is close to a
     contextual bandit, so a small γ, a faster target and a penalty on the logits. For other spaces the usual γ and a
@@ -368,7 +375,7 @@ def ps_maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | No
 
 
 def khead_maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
-    """Khead-MADDPG: the K heads without attention, the paper's ablation (Mao et al. 2018, section 5.3)."""
+    """Khead-MADDPG: the K heads without attention, the paper's ablation (Mao et al. 2018, section 4.1)."""
     return DDPG(spec, groups or tuple(spec.groups), critic=Heads(), **_settings(spec, preset))
 
 

@@ -123,7 +123,9 @@ def scan(args: Sequence[str], switches: Sequence[str]) -> tuple[list[str], dict[
     while rest:
         token = rest.pop(0)
         if not token.startswith("--"):
-            words += [token] * (not token.startswith("-"))
+            if re.match(r"-[a-zA-Z_]{2,}", token):
+                raise BadInput(f"options are spelled with two dashes: -{token} instead of {token}.")
+            words += [token] * (token != "-h")
             continue
         flag, equals, value = token[2:].partition("=")
         flag = flag.replace("_", "-")

@@ -10,6 +10,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from covey.cli.parse import parse
 from covey.core.errors import BadInput
+from covey.core.registry import locate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,4 +40,27 @@ def reproduce(args: list[str]) -> int:
 
     with writing(f"the study {asked.study!r}"):
         print(reproduce(asked.study, quick=asked.quick, out=asked.out))
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchArguments:
+    """Measure how fast this machine trains: environment steps per second, compile time and memory of each benchmark.
+
+    Examples:
+      covey bench
+      covey bench att-maddpg-routing-small --json bench.json
+    """
+
+    names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME", help_behavior_hint="(default: all)")] = ()
+    """The benchmarks to run."""
+    json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Also write the results there, with versions and device."""
+
+
+def bench(args: list[str]) -> int:
+    """`covey bench`."""
+    asked = parse(BenchArguments, args, "bench")
+    measure = locate("covey.studies.bench:bench", "benchmarks")
+    measure(asked.names, json=asked.json)
     return 0

@@ -11,8 +11,8 @@ from covey.runs.config import Config
 from covey.runs.evaluate import Evaluation
 from covey.runs.live import spread
 
-WIDE = 140
-"""Columns of a table that goes to a file or a pipe."""
+WIDE = 10_000
+"""Columns that a file or a pipe has: no line of a table is folded there."""
 
 
 def show_evaluation(evaluation: Evaluation, config: Config) -> None:
@@ -49,7 +49,7 @@ def show_comparison(comparison: Comparison) -> None:
 def _print(table: Table, reference: Reference | None) -> None:
     console = Console()
     if not console.is_terminal:
-        console = Console(width=max(console.width, WIDE))
+        console = Console(width=WIDE)
     console.print(table)
     if reference is not None:
         text = f"reference: {reference.kind} ({reference.algorithm}). {reference.how}"

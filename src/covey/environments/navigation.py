@@ -270,7 +270,8 @@ def least_distance(start: Any, landmark: Any, reach: Any) -> Any:
     """
     served, members = _services(start.shape[0], landmark.shape[0])
     gap = jnp.maximum(plane.distances(start, landmark) - reach, 0.0)  # [n, L]
-    one_by_one = (gap[:, None] * members).sum(axis=-1)  # [n, sets]
+    # A product and a sum in its place are miscompiled under two vmaps by XLA's CPU compiler (jaxlib 0.10.2).
+    one_by_one = gap @ members.T  # [n, sets]
     pairs = (members[:, :, None] * members[:, None] * plane.distances(landmark, landmark)).sum(axis=(1, 2)) / 2.0
     cost = jnp.maximum(one_by_one, pairs / np.maximum(members.sum(axis=1) - 1.0, 1.0))
     return cost[np.arange(start.shape[0]), served].sum(axis=1).min() / landmark.shape[0]

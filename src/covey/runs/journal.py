@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import json
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -152,6 +154,18 @@ class MLflow:
 
 
 TRACKERS: dict[str, type] = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow}
+MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
+
+
+def require(names: Iterable[str | Tracker]) -> None:
+    """BadInput for a tracker that is unknown or not installed: asked before anything is written."""
+    for name in names:
+        if not isinstance(name, str):
+            continue
+        if name not in TRACKERS:
+            raise unknown("the tracker", name, TRACKERS)
+        if MODULES[name] not in sys.modules and importlib.util.find_spec(MODULES[name]) is None:
+            raise require_extra(MODULES[name], name, f"the tracker {name!r}")
 
 
 def track(names: Iterable[str | Tracker], folder: Path, run: str, settings: Mapping[str, Any]) -> list[Tracker]:

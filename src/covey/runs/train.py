@@ -98,6 +98,8 @@ def execute(
     """Run `config` in the folder `out`. Asked to stop (Ctrl-C, SIGTERM), it saves and raises `Stopped`."""
     use_compilation_cache()
     folder = run_folder(config, out, resume)
+    trackers = list(trackers)
+    journal.require(trackers)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(folder))
         request = stack.enter_context(requests())

@@ -170,7 +170,7 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
 
 
 def heads(*, quick: bool, out: Path, say: Say) -> None:
-    """Figure 7 and the ablation of section 5.3: how many heads, and what they are without attention."""
+    """Figure 7 and the ablation of section 4.1: how many heads, and what they are without attention."""
     world = environments.make("routing/small-contended")
     steps, seeds = (600, 2) if quick else (10_000, 10)
     counts = (2, 4, 8, 12, 16)

@@ -195,7 +195,7 @@ def draw_utilization(axes: Any, pipes: list[Pipe], utilization: np.ndarray, up: 
             box |= {"facecolor": color, "linewidth": 1.6}
         ink = "white" if link == busiest and use > 0.3 else INK
         style = {"fontsize": 8.0 if link != busiest else 9.0, "weight": "bold" if link == busiest else "normal"}
-        place = pipe.at((0.38 if pipe.aside else 0.5) * pipe.length)
+        place = pipe.at((0.32 if pipe.aside else 0.5) * pipe.length)
         axes.text(*place, f"{100 * use:.0f}", color=ink, ha="center", va="center", bbox=box, zorder=8, **style)
 
 
