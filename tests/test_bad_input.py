@@ -1,7 +1,7 @@
 """What people get wrong: one sentence on stderr, exit code 2, no traceback, and nothing lost.
 
 A row is a command line and words that its sentence must hold. `{run}` is a finished run of `random` in `toy/discrete`,
-`{att}` one of `att-maddpg` that has only begun, `{files}` a folder of wrong files, `{new}` a folder that does not exist.
+`{iddpg}` one of `iddpg` that has only begun, `{files}` a folder of wrong files, `{new}` a folder that does not exist.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -26,7 +27,7 @@ from covey.algorithms.ddpg import DDPG
 from covey.cli import main
 from covey.core.errors import BadInput
 from covey.core.loop import start
-from covey.environments.routing import network as networks
+from covey.environments.routing.network import make_network, shortest_paths
 from covey.learning.replay import Replay
 from covey.runs import checkpoint
 from covey.runs import config as configs
@@ -47,7 +48,7 @@ GRAMMARS = {
 COVEY = str(Path(sys.executable).with_name("covey"))
 
 
-# -------------------------------------------------------------------------------------------------------------- the table
+# ------------------------------------------------------------------------------------------------------------ the table
 NAMES = [
     ("trian", "the command 'trian' is unknown; did you mean 'train'?"),
     ("--hlep", "the option '--hlep' is unknown; did you mean '--help'?"),
@@ -148,7 +149,8 @@ FILES = [
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/negative", "the demand -3 is negative"),
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/infinite", "'inf' is not finite"),
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/short", "5 values where 9"),
-    ("train maddpg routing:{files}/Tiny --env.matrices {files}/missing", "cannot be read"),
+    ("train maddpg routing:{files}/Tiny --env.matrices {files}/missing", "is an empty folder"),
+    ("train maddpg routing:{files}/Tiny --env.matrices {files}/none", "cannot be read"),
     ("train maddpg routing:{files}/Tiny --env.train-share 1", "`train_share` must lie between 0 and 1"),
     ("train --config {files}/none.yaml", "none.yaml cannot be read: no such file"),
     ("train --config {files}/broken.yaml", "is not valid YAML"),
@@ -181,7 +183,8 @@ RUNS = [
     ("train --resume --out {files}/corrupt", "is damaged"),
     ("render {run}", "the world 'toy/discrete' cannot be drawn"),
     ("render {run} --attention", "there is no attention to draw"),
-    ("render {att} --attention --agent a_9", "did you mean 'a_"),
+    ("render {iddpg} --attention", "Independent attends to nothing"),
+    ("render {run} --agent a_0", "is only of use with `attention`"),
     ("render {run} --out {new}.mp4", ".mp4"),
     ("render {run} --episode -1", "episodes are counted from 0"),
     ("render {run} --seed 2", "has the seeds 0 to 1, and seed 2 was asked for"),
@@ -195,12 +198,12 @@ RUNS = [
 TABLE = NAMES + VALUES + FILES + RUNS
 
 
-# --------------------------------------------------------------------------------------------------- what rows are about
+# -------------------------------------------------------------------------------------------------- what rows are about
 def begun(folder: Path, id: str, world: str) -> Path:
-    """The folder of a run that has written its first checkpoint and learned nothing (nothing is compiled)."""
+    """The folder of a run that has written a checkpoint before its first step."""
     environment = environments.make(world)
     config = Config(algorithms.make(id, environment), environment, Origin(world, {}, id))
-    run = start(environment, config.algorithm, config.keys, config.envs)
+    run = jax.jit(partial(start, environment, config.algorithm, lanes=config.envs))(config.keys)
     checkpoint.save(
         folder / "checkpoints", run, identity(config), configs.versions(), {"pace": [1, False], "train_s": 0}
     )
@@ -272,9 +275,9 @@ def places(tmp_path_factory):
         f"train random toy/discrete --steps 8 --seeds 2 --episodes 1 --env.time-limit 4 --quiet --out {folder / 'run'}"
     )
     assert main(line.split()) == 0
-    begun(folder / "att", "att-maddpg", "toy/discrete")
+    begun(folder / "iddpg", "iddpg", "toy/discrete")
     wrong_files(folder / "files", folder / "run")
-    return {name: str(folder / name) for name in ("run", "att", "files", "new")}
+    return {name: str(folder / name) for name in ("run", "iddpg", "files", "new")}
 
 
 def complaint(capsys, code: int) -> str:
@@ -308,7 +311,7 @@ def test_the_table_is_long():
     assert len({line for line, _ in TABLE}) == len(TABLE)
 
 
-# ------------------------------------------------------------------------------------------------------ beyond a line
+# -------------------------------------------------------------------------------------------------------- beyond a line
 def test_two_runs_in_one_folder(places, capsys):
     with locked(Path(places["run"])):
         code = main(["train", "--resume", "--out", places["run"]])
@@ -367,10 +370,7 @@ def test_the_real_command(line, words, tmp_path):
     assert done.stdout == ""
 
 
-# ---------------------------------------------------------------------------------------------------------------- in Python
-NET = {"nodes": ("a", "b"), "links": [(0, 1), (1, 0)]}
-
-
+# ------------------------------------------------------------------------------------------------------------ in Python
 @pytest.mark.parametrize(
     ("build", "words"),
     [
@@ -380,7 +380,9 @@ NET = {"nodes": ("a", "b"), "links": [(0, 1), (1, 0)]}
         (lambda: environments.make("navigation", size="large"), "the option 'size'"),
         (lambda: environments.make("navigation", size=float("nan")), "must be a number, got nan"),
         (lambda: environments.make("navigation", agent=2), "did you mean 'agents'?"),
-        (lambda: networks.Network.build("n", ("a", "b"), [(0, 1)], [float("nan")]), "capacity"),
+        (lambda: make_network("n", ("a", "b"), [(0, 1)], [float("inf")]), "has capacity inf"),
+        (lambda: make_network("n", ("a", "b"), [(0, 2)], [1.0]), "unknown node"),
+        (lambda: shortest_paths(make_network("n", ("a", "b"), [(0, 1)], [1.0]), 0), "at least one candidate path"),
     ],
 )
 def test_bad_input_in_python(build, words):
@@ -397,4 +399,4 @@ def test_settings_are_judged_when_they_are_made_and_not_when_they_are_traced():
     swept = jax.vmap(
         lambda gamma: DDPG(algorithm.spec, algorithm.groups, algorithm.critic, algorithm.exploration, gamma=gamma).gamma
     )
-    np.testing.assert_array_equal(swept(np.float32([0.5, 2.0])), np.float32([0.5, 2.0]))
+    np.testing.assert_array_equal(swept(np.array([0.5, 2.0])), [0.5, 2.0])

@@ -44,7 +44,7 @@ def run(tmp_path_factory):
     return folder
 
 
-# ------------------------------------------------------------------------------------------------------------ what shows
+# ----------------------------------------------------------------------------------------------------------- what shows
 def test_the_front_door_is_light():
     """`--help` and `list` do without JAX; a process takes about as long as Python itself."""
     program = (
@@ -111,7 +111,7 @@ def test_settings_are_explained_as_in_the_configuration():
     assert set(field_docs(Settings)) == {name.removeprefix("--").replace("-", "_") for name in flags(Settings)}
 
 
-# ------------------------------------------------------------------------------------------------------ what is understood
+# --------------------------------------------------------------------------------------------------- what is understood
 def test_defaults_are_the_alias():
     config, settings = configured("att-maddpg toy/graph")
     assert config.algorithm == algorithms.make("att-maddpg", environments.make("toy/graph"))
@@ -180,7 +180,7 @@ def test_kebab():
     assert [kebab(kind) for kind in (OrnsteinUhlenbeck, Joint)] == ["ornstein-uhlenbeck", "joint"]
 
 
-# -------------------------------------------------------------------------------------------------------------- end to end
+# ----------------------------------------------------------------------------------------------------------- end to end
 def test_train_shows_and_leaves(run, tmp_path, capsys):
     line = f"train random toy/discrete --steps 8 --episodes 2 --env.time-limit 4 --chunk 4 --out {tmp_path / 'run'}"
     assert main(line.split()) == 0
@@ -202,7 +202,7 @@ def test_evaluate(run, capsys):
 
 def test_compare_in_one_table(run, monkeypatch, capsys):
     monkeypatch.chdir(run.parent)
-    assert main("compare ./first random optimal --episodes 4".split()) == 0
+    assert main(["compare", "./first", "random", "optimal", "--episodes", "4"]) == 0
     shown = capsys.readouterr().out
     rows = [line.split() for line in shown.splitlines() if " a  " in line]
     assert [row[0] for row in rows] == ["./first", "random", "optimal"]
@@ -213,7 +213,7 @@ def test_compare_in_one_table(run, monkeypatch, capsys):
 
 
 def test_compare_rules_alone(capsys):
-    assert main("compare random optimal --environment toy/discrete --episodes 2".split()) == 0
+    assert main(["compare", "random", "optimal", "--environment", "toy/discrete", "--episodes", "2"]) == 0
     assert "2 episodes" in capsys.readouterr().out
 
 
@@ -281,7 +281,7 @@ def test_nobody_reads():
     assert done.stderr == ""
 
 
-# ------------------------------------------------------------------------------------------------------------- the manual
+# ----------------------------------------------------------------------------------------------------------- the manual
 def examples() -> list[str]:
     return re.findall(r"^ *(covey .+)$", DOCS.read_text(), re.MULTILINE)
 
@@ -310,7 +310,8 @@ def test_every_example_of_the_manual_is_understood(line, run, tmp_path, monkeypa
         (tmp_path / "runs" / name).symlink_to(run)
     (tmp_path / "my_package").mkdir()
     (tmp_path / "my_package" / "my_module.py").write_text(
-        "from covey.environments.toy import discrete as make_env\nfrom covey.algorithms.ddpg import maddpg as my_algorithm"
+        "from covey.algorithms.ddpg import maddpg as my_algorithm\n"
+        "from covey.environments.toy import discrete as make_env\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)

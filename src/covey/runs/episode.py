@@ -7,6 +7,7 @@ a table of results speak of the same thing.
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,7 +123,7 @@ def load(path: Path, environment: Any, algorithm: Algorithm) -> Episode:
     try:
         with np.load(path, allow_pickle=False) as file:
             leaves = [_filled(file[name], leaf) for name, leaf in _named(like)]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path} is no recorded episode of {environment.spec.name!r}: record it again.") from error
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 

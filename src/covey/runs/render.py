@@ -10,6 +10,7 @@ import base64
 import html
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -208,8 +209,9 @@ def to_html(
         "facts": {name: _finite(numbers) for name, numbers in facts.items()},
         "frames": _packed(frames, int(0.98 * (PAGE_BYTES - len(page)))),
     }
-    data = json.dumps(show, ensure_ascii=False, allow_nan=False).replace("</", "<\\/").replace("<!--", "<\\!--")
-    page = page.replace("{{title}}", html.escape(title)).replace("{{show}}", data)
+    data = json.dumps(show, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")  # no tag can end the script
+    parts = {"{{title}}": html.escape(title), "{{show}}": data}
+    page = re.sub("|".join(map(re.escape, parts)), lambda found: parts[found[0]], page)
     return put(Path(path), page.encode())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,8 @@ from covey import environments
 from covey.algorithms import ddpg
 from covey.algorithms.critics import AttentionHeads, Heads
 from covey.core.algorithm import Algorithm
+from covey.core.environment import evaluation_world
+from covey.environments.routing.rules import ecmp_mlu
 from covey.runs.render import render
 from covey.studies import plots
 from covey.studies.statistics import difference, gap_closed, order
@@ -248,6 +251,36 @@ def benchmarks(*, quick: bool, out: Path, say: Say) -> None:
         table(f"{name}, {seeds} seeds", outcomes, columns, out)
         say("published order: " + " > ".join(published_values))
         say("ours: " + order(list(published_values), {k: o.per_step for k, o in outcomes.items()}))
+
+
+def abilene(*, quick: bool, out: Path, say: Say) -> None:
+    """Traffic engineering on Abilene: act before the matrix is seen, train on the first half, play all of the second.
+
+    With `COVEY_DATA` set to a folder of real matrices (`abilene-cfrrl/Abilene` in it: a day of each of two weeks), on
+    those; else on synthetic traffic. The metric is MLU over the optimum of the same matrix.
+    """
+    data = os.environ.get("COVEY_DATA")
+    where = f"routing:{Path(data) / 'abilene-cfrrl' / 'Abilene'}" if data else "routing/abilene"
+    world = environments.make(where, **({"train_share": 0.5} if data else {}))
+    steps, seeds = (200, 2) if quick else (5000, 3)
+    trials = [
+        *(Trial(rule, rule) for rule in ("static-optimal", "stale-optimal", "direct-splitter", "decentralized-bound")),
+        Trial("att-maddpg", "att-maddpg", steps),
+        Trial("maddpg", "maddpg", steps),
+    ]
+    say_plan(say, trials, seeds, "abilene")
+    outcomes = run(trials, world, seeds=seeds, episodes=1, out=out, evaluations=5, say=say)
+    test = evaluation_world(world)
+    ratio = ecmp_mlu(test) / np.asarray(test.bank.optimum)[0, slice(*test.span)]
+    say(
+        f"ECMP over whatever paths it takes: mean {ratio.mean():.3f}, p95 {np.quantile(ratio, 0.95):.3f} of the optimum"
+    )
+    columns = [
+        Column("algorithm", lambda o: o.label),
+        Column("MLU / optimum, mean", lambda o: o.per_seed("world/mlu_ratio")),
+        Column("knows", lambda o: o.knows),
+    ]
+    table(f"{world.spec.name}, predictive, {seeds} seeds", outcomes, columns, out)
 
 
 def learning_curves(

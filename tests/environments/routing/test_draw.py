@@ -16,7 +16,7 @@ KEY = jax.random.key(0)
 WORLDS = {
     "routing/small-contended": {"steps": 64},
     "routing/large": {"steps": 64},
-    "routing/abilene": {"steps": 256, "failure_rate": 1.0},
+    "routing/abilene": {"steps": 64, "history": 1, "time_limit": 4, "failure_rate": 1.0},
 }
 
 
