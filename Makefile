@@ -26,7 +26,7 @@ bench: .venv/.dev  ## how fast is this machine?
 	$(BIN)/covey bench
 
 docs: .venv/.docs  ## the pages, as files that need no network: site/index.html
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .venv/.dev: pyproject.toml
 	test -x $(BIN)/python || test -n "$(PYTHON)" || { echo "covey needs Python 3.11, 3.12 or 3.13." >&2; exit 1; }

@@ -62,5 +62,6 @@ def test_worlds_import_core_only(path):
 
 
 def test_the_check_sees_imports_inside_functions():
-    source = "import numpy\ndef f():\n    from covey.runs import train\n    import covey.nn.nets\n    from covey import studies"
+    inside = "from covey.runs import train; import covey.nn.nets; from covey import studies"
+    source = f"import numpy\ndef f():\n    {inside}"
     assert imported_layers(source) == {"runs", "nn", "studies"}

@@ -1,6 +1,6 @@
 """A world whose every number can be worked out by hand, and algorithms that write down what they are given.
 
-Episodes last 2 or 3 steps, drawn at reset. In step t = 1, 2, 3 agent number i of a group earns 10·i + t plus its action.
+Episodes last 2 or 3 steps, drawn at reset. In step t = 1, 2, 3 agent number i of a group earns 10·i + t and its action.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from covey.core.types import Discrete, Field, Group, Spec, Table, TimeStep
 GROUPS = {"a": 2, "b": 1}
 SPEC = Spec(
     "stairs",
-    Table({
-        name: Group(tuple(f"{name}{i}" for i in range(size)), (Field("clock"),), Discrete(2))
-        for name, size in GROUPS.items()
-    }),
+    Table(
+        {
+            name: Group(tuple(f"{name}{i}" for i in range(size)), (Field("clock"),), Discrete(2))
+            for name, size in GROUPS.items()
+        }
+    ),
     time_limit=3,
 )
 
@@ -55,6 +57,9 @@ class Stairs:
 
     def measure(self, state):
         return {"time": state.time}
+
+    def reference(self):
+        return None
 
 
 class Notes(NamedTuple):

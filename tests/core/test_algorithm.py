@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from covey.core.algorithm import Frozen, Mixed, Plan, Scripted, paced
 from covey.core.errors import BadInput
 
 KEY = jax.random.key(0)
+FROZEN: Any = Frozen  # type checkers take its abstract fields for arguments
 
 # ---------------------------------------------------------------------------------------------------------------------
 # paced
@@ -111,7 +114,7 @@ def test_horizons_that_do_not_divide_are_refused():
 
 def test_a_frozen_algorithm_acts_greedily_and_learns_nothing():
     inner = Scribe(SPEC, ("a", "b"), choice=1, horizon=3)
-    frozen = Frozen(inner, inner.init(KEY, 1))
+    frozen = FROZEN(inner, inner.init(KEY, 1))
     collect = jax.jit(lambda run: loop.collect(Stairs(), frozen, run, KEY[None], 4, explore=True))
     run, rollout, _ = collect(begun(frozen, KEY[None], 2))
     assert set(np.unique(rollout.action["a"])) == {0}, "greedy is 1 - choice, whatever the loop asks for"
@@ -122,8 +125,8 @@ def test_a_frozen_algorithm_acts_greedily_and_learns_nothing():
 
 def test_a_frozen_algorithm_keeps_its_memory():
     inner = Scribe(SPEC, ("a", "b"))
-    frozen = Frozen(inner, inner.init(KEY, 1))
-    _, memory, extra = frozen.act((), jnp.int32(3), None, KEY, 0, explore=True)
+    frozen = FROZEN(inner, inner.init(KEY, 1))
+    _, memory, extra = frozen.act((), jnp.int32(3), Stairs().reset(KEY)[1], KEY, 0, explore=True)
     assert (int(memory), extra) == (4, ())
 
 

@@ -71,7 +71,9 @@ def test_a_chunk_leaves_every_part_where_it_was():
     after, _ = chunk(run, 3)
     moved = [
         jax.tree_util.keystr(path)
-        for (path, leaf), sharding in zip(jax.tree_util.tree_leaves_with_path(after), jax.tree.leaves(before), strict=True)
+        for (path, leaf), sharding in zip(
+            jax.tree_util.tree_leaves_with_path(after), jax.tree.leaves(before), strict=True
+        )
         if not leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
     ]
     assert not moved

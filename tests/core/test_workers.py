@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+from multiprocessing.shared_memory import SharedMemory
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from covey.core.errors import BadInput
 from covey.core.workers import WorkerFailed, Workers, cut, join, lane_seeds
 from covey.testing.compare import difference
 from covey.testing.environments import check_environment
+
 
 def actions(t, lanes):
     rng = np.random.default_rng(t)
@@ -180,8 +182,6 @@ def test_close_may_be_called_twice_and_frees_everything(hire):
     team.close()
     assert all(not process.is_alive() for process in team._crew.processes)
     with pytest.raises(FileNotFoundError):
-        from multiprocessing.shared_memory import SharedMemory
-
         SharedMemory(name)
 
 

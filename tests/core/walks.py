@@ -14,10 +14,12 @@ from covey.core.workers import leaves, rebuild
 LIMIT = 3
 SPEC = Spec(
     "walk",
-    Table({
-        "walker": Group(("w0", "w1"), (Field("place", (2,)),), Box((-1.0,), (1.0,))),
-        "guard": Group(("g0",), (Field("seen", (1,)),), Box((-1.0, -1.0), (1.0, 1.0))),
-    }),
+    Table(
+        {
+            "walker": Group(("w0", "w1"), (Field("place", (2,)),), Box((-1.0,), (1.0,))),
+            "guard": Group(("g0",), (Field("seen", (1,)),), Box((-1.0, -1.0), (1.0, 1.0))),
+        }
+    ),
     time_limit=LIMIT,
     state=(Field("everything", (4,)),),
     neighborhood=1,
@@ -53,7 +55,7 @@ class Walk:
         return then, where_ended(then, self._show(np.zeros(self.lanes)))
 
     def _show(self, reward):
-        def per_agent(value, dtype=np.float32):
+        def per_agent(value, dtype: type = np.float32):
             return {
                 name: np.broadcast_to(np.asarray(value, dtype).reshape(-1, 1), (self.lanes, group.size)).copy()
                 for name, group in SPEC.groups.items()
@@ -64,7 +66,10 @@ class Walk:
             for name, group in SPEC.groups.items()
         }
         return TimeStep(
-            obs={"walker": np.stack([self.place[:, :2], self.place[:, 2:]], 1), "guard": self.place[:, None, :1].copy()},
+            obs={
+                "walker": np.stack([self.place[:, :2], self.place[:, 2:]], 1),
+                "guard": self.place[:, None, :1].copy(),
+            },
             reward=per_agent(reward),
             discount=per_agent(1.0),
             alive=per_agent(True, bool),

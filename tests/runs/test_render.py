@@ -172,6 +172,18 @@ def test_page_needs_nothing_else(pictures, tmp_path):
         np.testing.assert_array_equal(np.asarray(unpacked(source).convert("RGB")), picture)
 
 
+def test_a_little_red_stays_red(tmp_path):
+    shades = np.linspace(0, 255, 200, dtype=np.uint8)[:, None] * np.ones((200, 200), np.uint8)
+    picture = np.stack([shades, shades.T, np.maximum(shades, shades.T)], -1)
+    picture[50:55, 90:95] = (215, 38, 61)
+    with Image.open(render.to_gif([picture] * 2, tmp_path / "film.gif", 5)) as film:
+        first = np.asarray(film.convert("RGB"))
+    page = render.to_html([picture], tmp_path / "film.html", 5, "", {}).read_text()
+    alone = np.asarray(unpacked(shown(page)["frames"][0]).convert("RGB"))
+    for kept in (first, alone):
+        np.testing.assert_allclose(kept[52, 92].astype(int), [215, 38, 61], atol=16)
+
+
 def test_page_survives_any_title_and_number(pictures, tmp_path):
     title = "</script><!--<script>alert(1)</script> {{show}} & 'ü'"
     path = render.to_html(pictures, tmp_path / "film.html", 5, title, {"x": [np.nan, np.inf, 1.0]})

@@ -41,7 +41,10 @@ class Sound:
         living = jnp.stack([clock < 2, jnp.bool_(True)])
         earns = jnp.stack([clock <= 2, jnp.bool_(True)])
         return TimeStep(
-            obs={"p": jax.random.normal(key, (2, 3)) * jnp.array([[1, 1, 1], [1, 1, 0]]), "q": jnp.ones((1, 1)) * clock},
+            obs={
+                "p": jax.random.normal(key, (2, 3)) * jnp.array([[1, 1, 1], [1, 1, 0]]),
+                "q": jnp.ones((1, 1)) * clock,
+            },
             reward={"p": reward * earns, "q": reward * jnp.ones(1)},
             discount={"p": living.astype(jnp.float32), "q": jnp.ones(1)},
             alive={"p": living, "q": jnp.ones(1, bool)},
@@ -49,7 +52,8 @@ class Sound:
             legal={"p": jnp.array([[True, False, True], [True, True, True]])},
             state=jnp.stack([clock, clock]).astype(jnp.float32),
             neighbors={
-                name: (jnp.zeros((size, 1), jnp.int32), jnp.ones((size, 1), bool)) for name, size in (("p", 2), ("q", 1))
+                name: (jnp.zeros((size, 1), jnp.int32), jnp.ones((size, 1), bool))
+                for name, size in (("p", 2), ("q", 1))
             },
         )
 
@@ -82,12 +86,14 @@ def without(method):
 
 def put(part, name, value):
     """A change of one group in one part of every time step."""
-    return lambda now, clock: now._replace(**{part: getattr(now, part) | {name: value(getattr(now, part)[name], clock)}})
+    return lambda now, clock: now._replace(
+        **{part: getattr(now, part) | {name: value(getattr(now, part)[name], clock)}}
+    )
 
 
 def at(value):
     """A change of the whole of one field."""
-    (part, new), = value.items()
+    ((part, new),) = value.items()
     return lambda now, clock: now._replace(**{part: new(now, clock)})
 
 
@@ -255,7 +261,7 @@ class Branches(Sound):
 class KnowsWhenItIsTraced(Sound):
     def step(self, key, state, action):
         state, then = Sound.step(self, key, state, action)
-        return state, then._replace(state=then.state + isinstance(state["clock"], jax.core.Tracer))
+        return state, then._replace(state=then.state + (not jax.core.is_concrete(state["clock"])))
 
 
 class CountsItsLanes(Sound):
@@ -299,7 +305,11 @@ def late(value):
     ("change", "says", "when"),
     [
         (put("discount", "p", lambda x, clock: x * 0.5), "neither 0 nor 1", "step 1"),
-        (put("discount", "p", lambda x, clock: jnp.maximum(x, 0.0) * jnp.where(clock == 0, 0.9, 1)), "is not 1", "a reset"),
+        (
+            put("discount", "p", lambda x, clock: jnp.maximum(x, 0.0) * jnp.where(clock == 0, 0.9, 1)),
+            "is not 1",
+            "a reset",
+        ),
         (put("reward", "q", lambda x, clock: x + 1), "is not 0 after a reset", "a reset"),
         (put("reward", "p", lambda x, clock: jnp.where(clock > 0, 1.0, x)), "was dead earned a reward", "step 3"),
         (put("alive", "p", late(True)), "whose discount had been 0 is alive", "step 3"),
@@ -364,13 +374,13 @@ def test_problems_that_only_one_key_meets_depend_on_the_key():
 
 
 def test_measures_have_to_be_scalars():
-    world = Sound()
+    world: Any = Sound()
     world.measure = lambda state: {"clocks": jnp.ones(2)}
     assert any("'clocks'" in problem for problem in check_environment(world))
 
 
 def test_a_reference_has_one_of_three_kinds():
-    world = Sound()
+    world: Any = Sound()
     world.reference = lambda: Reference("guess", "random", "")
     assert any("`reference`" in problem for problem in check_environment(world))
 
@@ -382,7 +392,7 @@ def test_a_reference_has_one_of_three_kinds():
 class Host(AsHost):
     """`Sound` as a host world, with a fault."""
 
-    def __init__(self, world=None, fault=None):
+    def __init__(self, world: Any = None, fault=None):
         super().__init__(world or Sound(), 3)
         self.fault = fault
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from covey.core.algorithm import Algorithm, Plan
-from covey.core.types import Spec
+from covey.core.types import Spec, action_size
 from covey.environments import toy
 from covey.nn.joint import observations
 from covey.testing import check_algorithm, laws
@@ -30,7 +30,7 @@ class Sound(Algorithm):
 
     def init(self, key, lanes):
         keys = dict(zip(self.groups, jax.random.split(key, len(self.groups)), strict=True))
-        shape = {name: (g.size, g.obs_size, g.action.n) for name, g in self.spec.groups.items()}
+        shape = {name: (g.size, g.obs_size, action_size(g.action)) for name, g in self.spec.groups.items()}
         return {name: jax.random.normal(keys[name], shape[name]) for name in self.groups}
 
     def seen(self, now):
@@ -287,5 +287,7 @@ def test_garbled_rollouts_differ_only_where_they_should():
     changed = np.asarray(dead.now.obs["a"] != rollout.now.obs["a"]).any(-1)
     np.testing.assert_array_equal(changed, ~alive)
     assert dead.action["a"].max() <= 2
-    np.testing.assert_array_equal(np.asarray(padded.now.obs["a"] != rollout.now.obs["a"]).any((0, 1, 2)), ~sound.spec.groups["a"].obs_valid())
+    np.testing.assert_array_equal(
+        np.asarray(padded.now.obs["a"] != rollout.now.obs["a"]).any((0, 1, 2)), ~sound.spec.groups["a"].obs_valid()
+    )
     np.testing.assert_array_equal(padded.now.obs["b"], rollout.now.obs["b"])

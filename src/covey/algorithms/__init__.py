@@ -33,9 +33,15 @@ class Alias(NamedTuple):
 ALIASES: dict[str, Alias] = {
     "iddpg": Alias("covey.algorithms.ddpg:iddpg", "Independent DDPG: every agent's critic sees that agent alone."),
     "maddpg": Alias("covey.algorithms.ddpg:maddpg", "MADDPG: one centralized critic per agent."),
-    "ps-maddpg": Alias("covey.algorithms.ddpg:ps_maddpg", "MADDPG with one actor per group and critics that share a layer."),
-    "khead-maddpg": Alias("covey.algorithms.ddpg:khead_maddpg", "MADDPG whose critic merges K heads without attention."),
-    "att-maddpg": Alias("covey.algorithms.ddpg:att_maddpg", "MADDPG whose critic weighs K heads by the teammates' actions."),
+    "ps-maddpg": Alias(
+        "covey.algorithms.ddpg:ps_maddpg", "MADDPG with one actor per group and critics that share a layer."
+    ),
+    "khead-maddpg": Alias(
+        "covey.algorithms.ddpg:khead_maddpg", "MADDPG whose critic merges K heads without attention."
+    ),
+    "att-maddpg": Alias(
+        "covey.algorithms.ddpg:att_maddpg", "MADDPG whose critic weighs K heads by the teammates' actions."
+    ),
     "matd3": Alias("covey.algorithms.ddpg:matd3", "MADDPG with twin critics, delayed actors and smoothed targets."),
     "random": Alias("covey.algorithms.random:random", "Uniform over what is legal; learns nothing.", ("tuned",)),
 }

@@ -103,7 +103,9 @@ class DDPG(Algorithm):
         if isinstance(self.smoothing, float) and self.smoothing > 0 and not self.twin:
             raise BadInput("`smoothing` is one of TD3's parts and needs `twin`: set `twin=True`, or `smoothing=0`.")
         if self.replay.whole_episode and self.horizon > 1:
-            raise BadInput("`whole_episode` replays an episode when it ends and needs `horizon=1`: learn at every step.")
+            raise BadInput(
+                "`whole_episode` replays an episode when it ends and needs `horizon=1`: learn at every step."
+            )
         if set(self.groups) - set(self.spec.groups):
             raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
 

@@ -73,8 +73,8 @@ def sentence(box: str) -> str:
     lines = list(itertools.dropwhile(lambda line: not line, lines))
     text = " ".join(itertools.takewhile(bool, lines))
     text = re.sub(r"^Error parsing (\S+): the value", r"\1", text)
-    text = text.replace("Missing value for argument", "a value is missing for")
-    text = re.sub(r"\.? Expected \d+ values\.?", "", text).replace(". Expected", ": expected")
+    text = re.sub(r"^Missing value for argument \W*([\w.-]+\w).*", r"a value is missing for '--\1'", text)
+    text = text.replace(". Expected", ": expected")
     return text if text.endswith(".") else f"{text}."
 
 

@@ -5,8 +5,8 @@
       "step" -> pipe          ->    environment.step
       then, now <- shared memory <- its lanes' time steps
 
-Commands and everything rare (resets, saves, errors) go through a pipe; what is exchanged at every step lies in one block
-of shared memory that each worker sees its own lanes of.
+Commands and everything rare (resets, saves, errors) go through a pipe; what is exchanged at every step lies in one
+block of shared memory that each worker sees its own lanes of.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def lane_seeds(seed: int, lanes: int) -> tuple[int, ...]:
 class Workers:
     """`lanes` lanes of the world that `make` builds, shared out over `workers` processes.
 
-    The lanes are those of `make(lane_seeds(seed, lanes))`, in order: if a lane depends on its own seed alone, any number
-    of workers plays the same episodes. `make` is sent to the processes, so it has to be a module-level function (or a
+    The lanes are those of `make(lane_seeds(seed, lanes))`, in order: if a lane depends on its own seed alone, any
+    number of workers plays the same episodes. `make` is sent to the processes, so it has to be a module-level function (or a
     `functools.partial` of one). `save` and `restore` exist where the world offers them; a save is for the same number
     of lanes and workers.
     """

@@ -29,14 +29,17 @@ from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
 from covey.runs.policy import Policy, load
 
 FILMS = (".gif", ".html")
-MOST_FRAMES = 160
+MOST_FRAMES = 96
 """Longer episodes are shown at this many steps, evenly spread."""
 
 PAGE_BYTES = 4_000_000
 """A page is made no larger than this."""
 
-QUALITIES = ((True, 80, 1.0), (False, 70, 1.0), (False, 60, 0.7), (False, 40, 0.5))
-"""Ways to pack frames: (in 256 colors without loss, quality, scale). The first that fits is taken."""
+QUALITIES = ((256, 80, 1.0), (64, 80, 1.0), (None, 60, 0.7), (None, 40, 0.5))
+"""Ways to pack frames, the first that fits is taken: colors (packed without loss, or None), quality, scale."""
+
+FEW = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
+"""How colors are chosen: all that occur count alike, so that a little red on much white stays red."""
 
 
 def render(
@@ -174,14 +177,22 @@ def about(policy: Policy, seed: int, episode: int, played: Episode) -> dict[str,
 
 def to_gif(frames: Sequence[np.ndarray], path: str | Path, fps: float) -> Path:
     """An endless GIF that rests on its last frame."""
-    palette = Image.fromarray(np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]]))
-    palette = palette.quantize(128, dither=Image.Dither.NONE)
-    first, *rest = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    palette = _palette([frames[0], frames[len(frames) // 2], frames[-1]])
+    first, *rest = (Image.fromarray(frame).quantize(palette=palette, dither=FEW["dither"]) for frame in frames)
     durations = [max(round(1000 / fps), 10)] * len(frames)
     durations[-1] = max(durations[-1], 1500)
     packed = io.BytesIO()
     first.save(packed, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
     return put(Path(path), packed.getvalue())
+
+
+def _palette(frames: Sequence[np.ndarray]) -> Image.Image:
+    """An image with 256 colors that suit these frames; what is nearly white is white."""
+    palette = Image.fromarray(np.concatenate(frames)).quantize(256, **FEW)
+    table = np.array(palette.getpalette()).reshape(-1, 3)
+    table[table.min(1) > 250] = 255
+    palette.putpalette(table.ravel().tolist())
+    return palette
 
 
 def to_html(
@@ -222,19 +233,19 @@ def _finite(numbers: Sequence[float]) -> list[float | None]:
 def _packed(frames: Sequence[np.ndarray], most: int) -> list[str]:
     """The frames as data URIs, in the best quality that fits into `most` bytes."""
     packed: list[str] = []
-    for exact, quality, scale in QUALITIES:
-        packed = [_webp(frame, exact, quality, scale) for frame in frames]
+    for colors, quality, scale in QUALITIES:
+        packed = [_webp(frame, colors, quality, scale) for frame in frames]
         if sum(map(len, packed)) <= most:
             break
     return packed
 
 
-def _webp(frame: np.ndarray, exact: bool, quality: int, scale: float) -> str:
+def _webp(frame: np.ndarray, colors: int | None, quality: int, scale: float) -> str:
     image = Image.fromarray(frame)
-    if exact:  # few colors pack twice as well, and drawings have few
-        image = image.quantize(256, dither=Image.Dither.NONE).convert("RGB")
+    if colors is not None:  # few colors pack twice as well, and drawings have few
+        image = image.quantize(colors, **FEW).convert("RGB")
     if scale != 1.0:
         image = image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
-    image.save(packed, "WEBP", lossless=exact, quality=quality, method=4)
+    image.save(packed, "WEBP", lossless=colors is not None, quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()

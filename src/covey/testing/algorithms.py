@@ -13,15 +13,14 @@ import jax.numpy as jnp
 
 from covey.core.algorithm import Algorithm
 from covey.core.types import Groups, Spec, action_shape
-from covey.testing.compare import difference
 from covey.testing.laws import LAWS, LAWS_OF_DEVICES, LAWS_ON_DISK, Pair
 
 
 def check_algorithm(make: Callable[[Spec], Algorithm], environment: Any) -> list[str]:
     """Problems of the algorithm `make(spec)` on `environment`, in plain sentences; none is good news.
 
-    Runs the laws of `covey.testing.laws` on a few iterations, with at least one update (so keep `plan.warmup` small). The
-    world should have passed `check_environment`.
+    Runs the laws of `covey.testing.laws` on a few iterations, with at least one update (so keep `plan.warmup` small).
+    The world should have passed `check_environment`.
     """
     algorithm = make(environment.spec)
     problems = interface_problems(algorithm, environment)

@@ -28,8 +28,8 @@ def check_environment(environment: Any, *, steps: int | None = None, key: Any = 
     problems = problems or spec_problems(environment)
     if problems:
         return problems
-    steps = min(environment.spec.time_limit or 100, LONGEST) if steps is None else steps
-    return (host_problems if host else jax_problems)(environment, steps, key)
+    followed = min(environment.spec.time_limit or 100, LONGEST) if steps is None else steps
+    return (host_problems if host else jax_problems)(environment, followed, key)
 
 
 def _missing(environment: Any, methods: tuple[str, ...]) -> list[str]:

@@ -86,7 +86,7 @@ def _noise(rng: np.random.Generator, like: Any) -> np.ndarray:
     dtype = np.asarray(like).dtype
     if np.issubdtype(dtype, np.floating):
         return rng.normal(0.0, 100.0, np.shape(like)).astype(dtype)
-    return rng.integers(0, 2 if dtype == bool else 100, np.shape(like)).astype(dtype)
+    return rng.integers(0, 2 if dtype == np.bool_ else 100, np.shape(like)).astype(dtype)
 
 
 def _actions(rng: np.random.Generator, space: Space, like: np.ndarray) -> np.ndarray:

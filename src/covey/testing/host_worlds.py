@@ -101,7 +101,7 @@ CONTINUES = "where an episode goes on, the two time steps of `step` differ: `now
 def _differs(one: TimeStep, other: TimeStep) -> np.ndarray:
     """In which lanes [E] two time steps differ."""
     unequal = jax.tree.map(lambda a, b: (a != b).reshape(len(a), -1).any(axis=1), one, other)
-    return np.stack(jax.tree.leaves(unequal)).any(axis=0)
+    return np.asarray(np.stack(jax.tree.leaves(unequal)).any(axis=0))
 
 
 def save_problems(environment: Any, key: Any) -> list[str]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from covey.core.environment import Reference
-from covey.core.types import Groups, Spec
+from covey.core.types import Spec
 from covey.testing.compare import difference, plain
 from covey.testing.rules import DEATH, RETURN, Flags, broken_at_reset, broken_by_step, random_actions
 from covey.testing.shapes import time_step_problems
@@ -127,14 +127,12 @@ def _attributes(environment: Any) -> dict[str, Any]:
 
 def _twice(method: str, inputs: str, first: Any, second: Any) -> list[str]:
     found = difference(first, second)
-    return (
-        [
-            f"{method} is not pure: the same {inputs} gave another result the second time, in {found}. Draw all chance from "
-            "the key, and keep all memory in the state."
-        ]
-        if found
-        else []
-    )
+    if not found:
+        return []
+    return [
+        f"{method} is not pure: the same {inputs} gave another result the second time, in {found}. Draw all chance "
+        "from the key, and keep all memory in the state."
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -232,12 +232,18 @@ def law_non_finite(pair: Pair, folder: Path) -> None:
     config = Config(pair.algorithm, pair.environment, steps=1, seeds=len(pair.keys), envs=pair.lanes)
     with opened(folder, []) as journal:
         session = Session(config, folder, run._replace(agent=poisoned), HostFacts(), journal, Quiet())
-        try:
-            session.demand_finite(0)
-        except Diverged as stop:
-            assert f"seed {seed} " in str(stop), f"a run of which seed {seed} diverged stops and says: {stop}"
-            return
-    raise AssertionError("a run goes on though all of its state is NaN: `parameters` leaves out what is learned.")
+        sentence = _complaint(session)
+    assert sentence, "a run goes on though all of its state is NaN: `parameters` leaves out what is learned."
+    assert f"seed {seed} " in sentence, f"a run of which seed {seed} diverged stops and says: {sentence}"
+
+
+def _complaint(session: Session) -> str:
+    """What a session says of its parameters; nothing where it goes on."""
+    try:
+        session.demand_finite(0)
+    except Diverged as stop:
+        return str(stop)
+    return ""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -261,8 +267,8 @@ def law_dead(pair: Pair) -> None:
     garbled = [garble_dead(pair.spec, rollout, seed) for seed, rollout in enumerate(pair.rollouts)]
     for rollout, other in zip(pair.rollouts, garbled, strict=True):
         now = _at(rollout.now, -1)
-        done = (_of_living(now.alive, pair.actions(seen)) for seen in (_at(other.now, -1), now))
-        agree("what dead agents see changes what the living do", *done)
+        found, true = (_of_living(now.alive, pair.actions(seen)) for seen in (_at(other.now, -1), now))
+        agree("what dead agents see changes what the living do", found, true)
     agree_on_lessons(pair, "the data of dead agents change what is learned", garbled)
 
 
@@ -281,13 +287,14 @@ def law_absent_mask(pair: Pair) -> None:
 def law_rotation(pair: Pair) -> None:
     """Renumbering the agents of a group, with their own networks, renumbers what is learned.
 
-    For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift, and worlds
-    in which a number means nothing: no padding, no neighbors, no global state.
+    For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift, and for
+    worlds in which a number means nothing: no padding, no neighbors, no global state.
     """
     fair = not (has_padding(pair.spec) or pair.spec.neighborhood or pair.spec.state)
-    if not fair or not hasattr(pair.algorithm, "rotate"):
+    rotate = getattr(pair.algorithm, "rotate", None)
+    if not fair or rotate is None:
         return
-    turn = jax.vmap(partial(pair.algorithm.rotate, shift=1))
+    turn = jax.vmap(partial(rotate, shift=1))
     few = pair.rollouts[: pair.idle + 1]
     rotated = [rotate_groups(pair.spec, rollout, 1) for rollout in few]
     expected, (found, _) = turn(pair.learned(few)[0]), pair.learned(rotated, turn(pair.alone.agent))

@@ -111,6 +111,10 @@ class Routing(eqx.Module):
     hops: NextHops | None = eqx.field(static=True)  # where routers decide hop by hop
     sketch: Sketch = eqx.field(static=True)
 
+    # A world is itself and no other: so its methods can be given to `jax.jit`, which hashes them.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
     def evaluation(self) -> Routing:
         """The same world over held-out demand, without the training bonus."""
         begin, end = self.bank.training, len(self.bank.mean)

@@ -1,0 +1,44 @@
+"""The code of the two pages on building one's own runs as it stands, block after block, and does what it says."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import covey
+
+DOCS = Path(covey.__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def played(page: str, monkeypatch, without: str = "covey.train(") -> types.ModuleType:
+    """A page's Python blocks as one module; blocks that say `without` are left out."""
+    module = types.ModuleType(page.replace("-", "_"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for text in BLOCK.findall((DOCS / f"{page}.md").read_text()):
+        if without not in text:
+            exec(compile(text, page, "exec", dont_inherit=True), vars(module))
+    return module
+
+
+def test_the_world_of_the_tutorial_passes_its_check(monkeypatch):
+    module = played("your-environment", monkeypatch)
+    assert module.make_env().spec.agents == 2
+
+
+@pytest.mark.learn
+def test_the_algorithm_of_the_tutorial_learns(monkeypatch, tmp_path):
+    module = played("your-algorithm", monkeypatch)
+    env = covey.make("toy/discrete")
+    run = covey.train(module.reinforce(env.spec), env, steps=50_000, envs=16, seeds=4, out=tmp_path / "run", quiet=True)
+    optimum = env.reference().value
+    assert (run.evaluation.per_seed()["return/a/mean_agent"] > 0.95 * optimum).all()
+
+
+def test_the_algorithm_of_the_tutorial_keeps_the_laws(monkeypatch):
+    module = played("your-algorithm", monkeypatch)
+    assert module.reinforce(covey.make("toy/discrete").spec).plan.horizon == 8
