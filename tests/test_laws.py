@@ -55,6 +55,7 @@ CORE = (
     laws.law_split_chunks,
     laws.law_same_twice,
     laws.law_finite,
+    laws.law_learns,
     laws.law_alone,
     laws.law_padding,
     laws.law_dead,
@@ -62,6 +63,7 @@ CORE = (
     laws.law_save_and_load,
     laws.law_non_finite,
 )
+EXACT = ("discrete",)  # worlds that round nothing
 COSTLY = (laws.law_hosted, laws.law_absent_mask, laws.law_sharded)  # each compiles programs of its own
 
 
@@ -77,8 +79,9 @@ def table() -> list[Any]:
     for name, row in ALGORITHMS.items():
         for world in row.worlds:
             group = pytest.mark.xdist_group(f"{name}-{world}")
-            exact = (laws.law_hosted_exactly,) if world == "discrete" else ()
-            for law in (*CORE, *COSTLY, *exact):
+            for law in (*CORE, *COSTLY):
+                if law is laws.law_hosted and world in EXACT:
+                    law = laws.law_hosted_exactly
                 marks = [group] if law in CORE or world == row.home else [group, pytest.mark.learn]
                 title = f"{name}-{world}-{law.__name__.removeprefix('law_')}"
                 rows.append(pytest.param(name, world, law, marks=marks, id=title))

@@ -174,10 +174,11 @@ def test_an_iteration_learns_from_its_rollout_with_the_step_at_which_it_began():
 
 def test_a_chunk_is_its_iterations():
     algorithm = Scribe(SPEC, ("a", "b"), horizon=2)
-    run, sums, iterate = begin(algorithm), None, iterator(algorithm)
-    for _ in range(3):
+    iterate = iterator(algorithm)
+    run, sums = iterate(begin(algorithm))
+    for _ in range(2):
         run, total = iterate(run)
-        sums = total if sums is None else jax.tree.map(jnp.add, sums, total)
+        sums = jax.tree.map(jnp.add, sums, total)
     chunked, means = loop.compiled(Stairs(), algorithm)(begin(algorithm), 3)
     assert not difference(chunked, run)
     assert not difference(means, loop.means(sums), 1e-6)

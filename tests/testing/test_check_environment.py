@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 
 from covey.core.environment import Reference
 from covey.core.types import Box, Discrete, Field, Group, MultiDiscrete, Spec, Table, TimeStep
@@ -261,7 +262,7 @@ class Branches(Sound):
 class KnowsWhenItIsTraced(Sound):
     def step(self, key, state, action):
         state, then = Sound.step(self, key, state, action)
-        return state, then._replace(state=then.state + (not jax.core.is_concrete(state["clock"])))
+        return state, then._replace(state=then.state + isinstance(state["clock"], Tracer))
 
 
 class CountsItsLanes(Sound):
@@ -393,7 +394,8 @@ class Host(AsHost):
     """`Sound` as a host world, with a fault."""
 
     def __init__(self, world: Any = None, fault=None):
-        super().__init__(world or Sound(), 3)
+        sound: Any = Sound()
+        super().__init__(world or sound, 3)
         self.fault = fault
 
     def step(self, action):

@@ -67,10 +67,8 @@ class SeesPadding(Sound):
 
 class LearnsFromTheDead(Sound):
     def seen(self, now):
-        return {
-            name: jnp.where(group.obs_valid() if group.obs_valid() is not None else True, now.obs[name], 0.0)
-            for name, group in self.spec.groups.items()
-        }
+        everyone = now._replace(alive=self.weight(now))
+        return observations(self.spec, everyone)
 
     def weight(self, now):
         return jax.tree.map(jnp.ones_like, now.alive)
@@ -170,6 +168,7 @@ BROKEN = [
     (DrawsOutside, laws.law_split_chunks, "two chunks of 4 iterations and one of 8"),
     (AveragesOverSeeds, laws.law_alone, "a seed alone"),
     (Diverges, laws.law_finite, "are not finite"),
+    (ListensToTheDead, laws.law_learns, "nothing is learned in 8 iterations"),
     (ReportsInfinity, laws.law_finite, "['loss'] are infinite"),
 ]
 

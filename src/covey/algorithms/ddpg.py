@@ -303,13 +303,15 @@ class DDPG(Algorithm):
 
     def _value(self, critic: Any, name: str, obs: Groups, action: Groups, own_action: Any = None) -> tuple[Any, Any]:
         """Q_i [B, n] of every agent of a group, and the attention behind it; `own_action` replaces a_i."""
-        nets = self.critic.arrange(critic, self.spec, name)
+        own = action[name] if own_action is None else own_action
 
-        def one(obs, action, own):
-            view = views(self.spec, name, obs, action)._replace(own_action=own)
-            return jax.vmap(self.critic.value)(nets, view)
+        def see(obs, action, own):
+            return views(self.spec, name, obs, action)._replace(own_action=own)
 
-        return jax.vmap(one)(obs, action, action[name] if own_action is None else own_action)
+        # Agents outside, samples inside: one matrix product per agent and layer, and no transposition between layers.
+        view = jax.vmap(see, out_axes=1)(obs, action, own)
+        value = jax.vmap(jax.vmap(self.critic.value, (None, 0)), out_axes=1)
+        return value(self.critic.arrange(critic, self.spec, name), view)
 
 
 def attention_metrics(name: str, attention: Any, weight: Any) -> Metrics:

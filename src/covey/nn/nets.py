@@ -19,7 +19,7 @@ class Linear(NamedTuple):
     bias: Any  # [out]
 
     def __call__(self, x):
-        return self.weight @ x + self.bias
+        return x @ self.weight.T + self.bias  # a batch of rows stays rows: `weight @ x` transposes it in every layer
 
 
 def linears(key: Any, *shapes: tuple[int, ...]) -> tuple[Linear, ...]:

@@ -190,7 +190,7 @@ def _palette(frames: Sequence[np.ndarray]) -> Image.Image:
     """An image with 256 colors that suit these frames; what is nearly white is white."""
     palette = Image.fromarray(np.concatenate(frames)).quantize(256, **FEW)
     table = np.array(palette.getpalette()).reshape(-1, 3)
-    table[table.min(1) > 250] = 255
+    table[table.min(1) > 248] = 255
     palette.putpalette(table.ravel().tolist())
     return palette
 

@@ -61,7 +61,7 @@ def own_draws(seed: int, lanes: int) -> Draws:
 
 
 def loop_draws(key: Any, lanes: int, horizon: int) -> Draws:
-    """The keys of the worlds in a run that starts from `key` [S], with `lanes` lanes and rollouts of `horizon` steps."""
+    """The keys of the worlds in a run that starts from `key` [S], with rollouts of `horizon` steps."""
 
     def flat(keys):
         return loop.lane_keys(keys, lanes).reshape(-1)

@@ -196,9 +196,9 @@ def play(environment: Any, steps: int, key: Any) -> Flags:
 
     nobody = {name: jnp.zeros(group.size, bool) for name, group in spec.groups.items()}
     _, first = jax.lax.scan(tick, (state, now, nobody, jnp.bool_(True)), jnp.arange(steps))
-    at_reset = {rule: jnp.where(flag, 0, never) for rule, flag in broken_at_reset(spec, now).items()}
-    first = {rule: at.min() for rule, at in first.items()}
-    return first | {rule: jnp.minimum(at, first.get(rule, never)) for rule, at in at_reset.items()}
+    at_reset: Flags = {rule: jnp.where(flag, 0, never) for rule, flag in broken_at_reset(spec, now).items()}
+    earliest = {rule: at.min() for rule, at in first.items()}
+    return at_reset | {rule: jnp.minimum(at, at_reset.get(rule, never)) for rule, at in earliest.items()}
 
 
 def sentences(spec: Spec, first: dict[str, int]) -> list[str]:

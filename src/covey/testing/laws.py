@@ -168,6 +168,13 @@ def law_finite(pair: Pair) -> None:
         assert not infinite, f"the metrics {infinite} are infinite."
 
 
+def law_learns(pair: Pair) -> None:
+    """Something is learned from the rollouts that the other laws are about; else they would be silent."""
+    before, after = pair.parameters(pair.alone.agent), pair.parameters(pair.taught[0])
+    learned = not jax.tree.leaves(before) or difference(before, after)
+    assert learned, f"nothing is learned in {pair.iterations} iterations: is the warm-up missing from `plan`?"
+
+
 def law_save_and_load(pair: Pair, folder: Path) -> None:
     """A run that is saved, loaded and continued is the run that was never interrupted."""
     half = pair.iterations // 2
@@ -326,6 +333,7 @@ LAWS = (
     law_split_chunks,
     law_same_twice,
     law_finite,
+    law_learns,
     law_hosted,
     law_alone,
     law_padding,

@@ -39,7 +39,7 @@ def spec_problems(environment: Any) -> list[str]:
         hash(spec)
     except TypeError as error:
         return [
-            f"the spec is not hashable ({error}): use tuples instead of lists, and a `Table` instead of a dict of groups."
+            f"the spec is not hashable ({error}): use tuples instead of lists, and a `Table` of the groups, not a dict."
         ]
     problems = []
     if environment.spec != spec:
