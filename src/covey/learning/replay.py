@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.loop import select
-from covey.core.types import Box, Groups, Spec, TimeStep, Transition, action_shape
+from covey.core.types import Groups, Spec, TimeStep, Transition, action_shape
 from covey.nn.joint import legal
 
 

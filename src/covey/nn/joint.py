@@ -65,9 +65,13 @@ def _legal(space: Space, size: int, mask: Any) -> Any:
 def others(spec: Spec, name: str, stacked: Groups) -> tuple[Any, ...]:
     """Per group, what agent i of group `name` sees of the others: [n, others, ...] out of [n, ...]."""
     size = spec.groups[name].size
-    cyclic = (jnp.arange(size)[:, None] + jnp.arange(1, size)[None, :]) % size
+
+    def cyclic(x):
+        twice = jnp.concatenate([x, x])  # slices of it copy rows; a gather would move one number at a time
+        return jnp.stack([twice[i + 1 : i + size] for i in range(size)])
+
     return tuple(
-        stacked[other][cyclic] if other == name else jnp.broadcast_to(stacked[other], (size, *stacked[other].shape))
+        cyclic(stacked[other]) if other == name else jnp.broadcast_to(stacked[other], (size, *stacked[other].shape))
         for other in spec.groups
     )
 

@@ -25,7 +25,7 @@ class Interval(NamedTuple):
     def text(self, digits: int = 3) -> str:
         if np.isnan(self.low):
             return f"{self.mean:.{digits}f}"
-        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        return f"{self.mean:.{digits}f} ± {(self.high - self.low) / 2:.{digits}f}"
 
 
 def mean(values: np.ndarray) -> Interval:
