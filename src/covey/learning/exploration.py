@@ -50,7 +50,7 @@ class Gaussian(Exploration):
 
 
 class OrnsteinUhlenbeck(Exploration):
-    """Noise that reverts to zero at rate `theta`, anew each episode (Uhlenbeck & Ornstein 1930; Lillicrap et al. 2016)."""
+    """Noise that reverts to zero at rate `theta`, anew each episode (Uhlenbeck & Ornstein 1930)."""
 
     sigma: Linear = Linear(0.2, 0.02, 10_000.0)
     theta: float = 0.15

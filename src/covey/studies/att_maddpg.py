@@ -108,7 +108,7 @@ def demo(*, quick: bool, out: Path, say: Say) -> None:
 
 def routing_small(*, quick: bool, out: Path, say: Say) -> None:
     """Figure 5, on `small-contended` with delays: own observation, and with a probe of all links."""
-    steps, paper_steps, seeds = (1000, 1000, 2) if quick else (10_000, 60_000, 10)
+    steps, paper_steps, seeds = (1000, 1000, 2) if quick else (10_000, 30_000, 10)
     episodes = 16 if quick else 64
     for see in ("own", "probe"):
         world = environments.make("routing/small-contended", see=see)
