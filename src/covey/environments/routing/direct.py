@@ -13,7 +13,6 @@ moved in time by a random number of steps, so that no two episodes are alike.
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -24,7 +23,7 @@ import optax
 
 from covey.core.types import Groups, Splits, TimeStep
 from covey.environments.routing.programs import cached
-from covey.environments.routing.world import Bank, Routing
+from covey.environments.routing.world import Bank, Routing, State
 from covey.nn.heads import Parts
 from covey.nn.nets import MLP
 
@@ -64,17 +63,210 @@ class Splitter(eqx.Module):
     at once they say everything, and nothing else is read.
     """
 
-    nets: MLP
+    nets: Any  # MLP
     logits: Any  # [n, A]  the networks' outputs are added to these
-    scale: Any  # [n, F]  the size of every feature
+    scale: Any  # [n, D]  the size of every input
     space: Splits = eqx.field(static=True)
-    demands: tuple[int, int]  = eqx.field(static=True)  # pairs and steps at the head of an observation, if any
+    demands: tuple[int, int] | None = eqx.field(static=True)  # pairs and steps at the head of an observation
     sees: Sees = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        seen = self.features(now.obs["router"]) 
+        seen = self.features(now.obs["router"])
         if self.sees == "all":
-            logits = self.nets(seen.reshape(-1)).reshape(len(seen), -1)
+            logits = self.nets(seen.reshape(-1)).reshape(self.logits.shape)
         else:
             logits = jax.vmap(lambda net, x: net(x))(self.nets, seen)
         return {"router": jax.vmap(Parts(self.space.parts).softmax)(self.logits + logits, now.legal["router"])}
+
+    def features(self, obs: Any) -> Any:
+        """[n, F] what the networks read of observations [n, D]."""
+        seen = obs / self.scale
+        if self.demands is None:
+            return seen
+        pairs, steps = self.demands
+        demand, rest = jnp.split(seen, [pairs * steps], 1)
+        history = jnp.log(demand.reshape(-1, pairs, steps) + DIM)
+        read = [history[..., 0], history.mean(-1)] if steps > 1 else [history[..., 0]]
+        return jnp.concatenate(read if self.sees == "all" else [*read, rest], 1)
+
+
+def optimize(environment: Routing, *, sees: Sees, begin: np.ndarray, settings: Settings | None = None) -> Splitter:
+    """The best `Splitter` that `settings` find for the training demand; found once and kept on disk.
+
+    `begin` [n, A] are constant splits near which the search starts. Deterministic in the seed.
+    """
+    world = training_world(environment)
+    settings = settings or suited(world)
+    policy = first_policy(world, sees, begin, settings)
+    leaves, structure = jax.tree.flatten(policy)
+
+    def solve() -> tuple[np.ndarray, ...]:
+        return tuple(np.asarray(leaf) for leaf in jax.tree.leaves(search(world, policy, settings)))
+
+    key = (RECIPE, str(world), sees, settings, *map(np.asarray, jax.tree.leaves((world, leaves))))
+    return jax.tree.unflatten(structure, cached("direct", key, solve))
+
+
+def training_world(environment: Routing) -> Routing:
+    """The world over training demand alone, in which every episode lasts as long as it can."""
+    bank, count = environment.bank, environment.bank.training
+    known = Bank(bank.ticks[:count], bank.mean[:count], bank.optimum[:, :count], count)
+    world = dataclasses.replace(environment, bank=known, terminate=False, penalty=0.0)
+    return world.over((0, count), environment.episode)
+
+
+def suited(world: Routing) -> Settings:
+    """Settings for as many demands as `world` has."""
+    count, pairs = world.bank.mean.shape
+    settings = PLENTY if count >= ENOUGH * pairs else SCARCE
+    return settings._replace(episode=min(settings.episode, world.episode))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The search
+
+
+class Search(NamedTuple):
+    """Where the search is."""
+
+    nets: Any
+    optimizer: Any
+    lanes: Lanes
+    key: Any
+
+
+def search(world: Routing, policy: Splitter, settings: Settings) -> Splitter:
+    """Gradient steps on the training part; of all checks, the weights that did best on the validation part."""
+    train, validation = _parts(world)
+    key = jax.random.key(settings.seed)
+    nets: Any = policy.nets
+    now = Search(nets, _optimizer(settings).init(nets), fresh(train, key, settings), key)
+    best, most = policy, -np.inf
+    for check in range(CHECKS + 1):
+        tried = dataclasses.replace(policy, nets=now.nets)
+        reward = float(mean_reward(validation, tried, settings.lanes))
+        if reward > most:
+            best, most = tried, reward
+        if check < CHECKS:
+            now = _improved(train, policy, now, settings)
+    return best
+
+
+def _parts(world: Routing) -> tuple[Routing, Routing]:
+    """The world over its first steps, to train, and over its last, to validate (all of them where they are few)."""
+    count, least = world.bank.training, world.lead + world.episode
+    held = max(count // VALIDATION, least)
+    if count - held < least:
+        return world, world
+    return world.over((0, count - held), world.episode), world.over((count - held, count), world.episode)
+
+
+def first_policy(world: Routing, sees: Sees, begin: np.ndarray, settings: Settings) -> Splitter:
+    """A policy that splits almost as in `begin`, whatever it sees."""
+    agents, inputs = world.spec.groups["router"].size, world.spec.groups["router"].obs_size
+    logits = jnp.log(jnp.maximum(begin, LEAST))
+    key = jax.random.key(settings.seed)
+    demands = None if world.delays else (world.own.shape[1], world.history)
+
+    def net(key: Any, inputs: int, outputs: int) -> MLP:
+        return MLP(key, (inputs, settings.width, settings.width, outputs), last=0.1)
+
+    policy = Splitter(None, logits, jnp.ones((agents, inputs)), world.wiring.action, demands, sees)
+    features = jax.eval_shape(policy.features, policy.scale).shape[1]
+    if sees == "all":
+        nets = net(key, agents * features, logits.size)
+    else:
+        nets = jax.vmap(lambda k: net(k, features, logits.shape[1]))(jax.random.split(key, agents))
+    policy = dataclasses.replace(policy, nets=nets)
+    return dataclasses.replace(policy, scale=_scales(world, policy, settings))
+
+
+def _scales(world: Routing, policy: Splitter, settings: Settings) -> Any:
+    """[n, D] mean size of every input while `policy` plays, 1 where it is always 0."""
+    lanes = fresh(world, jax.random.key(settings.seed), settings._replace(jitter=0.0, shift=0))
+    _, (seen, _) = play(world, policy, lanes, settings.episode)
+    size = jnp.abs(seen).mean((0, 1))
+    return jnp.where(size > 1e-6, size, 1.0)
+
+
+def _optimizer(settings: Settings) -> optax.GradientTransformation:
+    schedule = optax.cosine_decay_schedule(settings.learning_rate, settings.updates)
+    return optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(schedule))
+
+
+@eqx.filter_jit
+def _improved(world: Routing, policy: Splitter, begun: Search, settings: Settings) -> Search:
+    """The search one check later."""
+
+    def loss(nets: MLP, lanes: Lanes) -> Any:
+        lanes, (_, reward) = play(world, dataclasses.replace(policy, nets=nets), lanes, settings.window)
+        return -reward.mean(), lanes
+
+    def update(now: Search, _: Any) -> tuple[Search, None]:
+        key, k_fresh = jax.random.split(now.key)
+        over = now.lanes.state.clock[0] + settings.window > settings.episode  # all lanes begin and end together
+        lanes = jax.lax.cond(over, lambda: fresh(world, k_fresh, settings), lambda: now.lanes)
+        gradient, lanes = jax.grad(loss, has_aux=True)(now.nets, lanes)
+        step, optimizer = _optimizer(settings).update(gradient, now.optimizer)
+        return Search(eqx.apply_updates(now.nets, step), optimizer, lanes, key), None
+
+    return jax.lax.scan(update, begun, None, length=settings.updates // CHECKS)[0]
+
+
+@eqx.filter_jit
+def mean_reward(world: Routing, policy: Splitter, lanes: int) -> Any:
+    """Mean reward per step over whole episodes, always the same ones."""
+    settings = Settings(lanes=lanes, episode=world.episode)
+    _, (_, reward) = play(world, policy, fresh(world, jax.random.key(0), settings), world.episode)
+    return reward.mean()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Many episodes side by side
+
+
+class Lanes(NamedTuple):
+    """Episodes under way, each with demands of its own."""
+
+    bank: Bank
+    state: State
+    now: TimeStep
+
+
+def fresh(world: Routing, key: Any, settings: Settings) -> Lanes:
+    """Episodes at their beginnings, over demands that are disturbed as told."""
+    world = world.over(world.span, settings.episode)
+    length = world.lead + settings.episode
+
+    def one(key: Any) -> Lanes:
+        k_start, k_gain, k_size, k_shift, k_reset = jax.random.split(key, 5)
+        begin, end = world.span
+        start = jax.random.randint(k_start, (), begin, end - length + 1)
+        pairs = world.bank.mean.shape[1]
+        shift = jax.random.randint(k_shift, (pairs,), -settings.shift, settings.shift + 1)
+        size = settings.jitter * jax.random.uniform(k_size)
+        gain = jnp.exp(size * jax.random.normal(k_gain, (pairs,)))
+        rows = start + jnp.arange(length)
+        moved = jnp.clip(rows[:, None] + shift, begin, end - 1)  # [length, D]
+        ticks = jnp.swapaxes(jnp.asarray(world.bank.ticks), 1, 2)[moved, jnp.arange(pairs)]  # [length, D, T]
+        ticks = jnp.swapaxes(ticks * gain[:, None], 1, 2)
+        bank = Bank(ticks, ticks.mean(1), jnp.asarray(world.bank.optimum)[:, rows], training=length)
+        return Lanes(bank, *_within(world, bank).reset(k_reset))
+
+    return jax.vmap(one)(jax.random.split(key, settings.lanes))
+
+
+def _within(world: Routing, bank: Any) -> Routing:
+    """The world over the demands of one episode."""
+    return dataclasses.replace(world, bank=bank, span=(0, bank.training))
+
+
+def play(world: Routing, policy: Splitter, lanes: Lanes, steps: int) -> Any:
+    """`steps` steps of all lanes: (lanes, (what was observed, reward)), with leading [steps, lanes]."""
+
+    def one(lane: Lanes) -> Any:
+        action = policy(lane.now, None)
+        state, then = _within(world, lane.bank).step(None, lane.state, action)
+        return Lanes(lane.bank, state, then), (lane.now.obs["router"], then.reward["router"].mean())
+
+    return jax.lax.scan(lambda lanes, _: jax.vmap(one)(lanes), lanes, None, length=steps)

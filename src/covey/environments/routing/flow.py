@@ -41,6 +41,8 @@ class Wiring(eqx.Module):
 
     def ratios(self, action: Any) -> Any:
         """What share of a label's traffic takes each link out of the link's source: [L, M] from actions [n, A]."""
+        if self.by_path:
+            return (self.ratio == self.legal.size + 1).astype(jnp.float32)  # all or nothing, whatever the action
         return _with_constants(action)[self.ratio]
 
     def rates(self, action: Any, demand: Any) -> Any:
@@ -68,15 +70,16 @@ def share_out(space: Splits, weights: Any, legal: Any) -> Any:
 
 
 def settled(wiring: Wiring, action: Any, demand: Any) -> Any:
-    """Flow on every link per label, [L, M], once it has settled (no delays)."""
+    """Traffic on every link, [L], once it has settled (no delays)."""
+    ratio = wiring.ratios(action)
     if wiring.by_path:
-        return wiring.ratios(action) * wiring.rates(action, demand)  # entries are in the order of labels
-    ratio, entering = wiring.ratios(action), wiring.inject(action, demand)
+        return ratio @ wiring.rates(action, demand)  # entries are in the order of labels
+    entering = wiring.inject(action, demand)
     flow = jnp.zeros_like(ratio)
     for _ in range(wiring.depth):
         at_node = entering + (1.0 - wiring.absorbs) * (wiring.into @ flow)
         flow = at_node[wiring.source] * ratio
-    return flow
+    return flow.sum(1)
 
 
 class Pipes(NamedTuple):

@@ -32,9 +32,9 @@ class Bank(eqx.Module):
     `training` steps; the rest is held out.
     """
 
-    ticks: np.ndarray
-    mean: np.ndarray
-    optimum: np.ndarray
+    ticks: Any
+    mean: Any
+    optimum: Any
     training: int = eqx.field(static=True)
 
 
@@ -141,7 +141,7 @@ class Routing(eqx.Module):
         bank, limit = self.bank, self._limit
         healthy, *failed = bank.optimum[:, self.span[0] + self.lead : self.span[1]]
         chances = [(1 - self.failure_rate, healthy), *((self.failure_rate / len(failed), state) for state in failed)]
-        payoff = sum(chance * self._payoff(optimum, optimum) for chance, optimum in chances)
+        payoff = np.sum([chance * self._payoff(optimum, optimum) for chance, optimum in chances], 0)
         return float(np.convolve(payoff, np.ones(limit), "valid").mean())
 
     # ------------------------------------------------------------------------------------------------------- dynamics
@@ -209,7 +209,7 @@ class Routing(eqx.Module):
             pipes, sent = jax.lax.scan(one, state.pipes, jnp.asarray(self.bank.ticks)[index])
             load = sent.sum(0) / count
         else:
-            pipes, load = (), settled(wiring, split, jnp.asarray(self.bank.mean)[index]).sum(1)
+            pipes, load = (), settled(wiring, split, jnp.asarray(self.bank.mean)[index])
         utilization = load / wiring.capacity
         return state._replace(
             pipes=pipes,

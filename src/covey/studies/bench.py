@@ -1,0 +1,339 @@
+"""How fast this machine is: `covey bench`.
+
+What is timed is the real loop of training (`core.loop.compiled`, with its donated replay), warm, and waited for.
+Figures are medians of repeats, with the smallest and largest; what is compared runs in turns (A B A B), so that a
+machine that slows down slows both. Compiling is timed apart; the table says whether JAX's cache on disk was off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from covey import algorithms, environments
+from covey.core.algorithm import Algorithm
+from covey.core.errors import unknown
+from covey.core.loop import as_arguments, compiled, start
+from covey.core.program import program
+from covey.learning.replay import Replay
+from covey.runs import config, memory
+from covey.runs.files import write_atomically
+
+
+class Row(NamedTuple):
+    """One figure: the median of the repeats, and the range of them."""
+
+    bench: str
+    case: str
+    value: float
+    unit: str
+    low: float
+    high: float
+
+
+class Effort(NamedTuple):
+    """How long to measure: `repeats` calls of about `seconds` each. `tiny`: small sizes, to see that it works."""
+
+    repeats: int = 7
+    seconds: float = 0.5
+    tiny: bool = False
+
+
+QUICK = Effort(repeats=2, seconds=0.0, tiny=True)
+
+
+class Bench(NamedTuple):
+    """An entry of `BENCHES`: a generator of rows, and one line on what it measures."""
+
+    measure: Callable[[Effort], Iterator[Row]]
+    summary: str
+
+
+def bench(names: Sequence[str] | None = None, *, json_file: str | Path | None = None, quick: bool = False) -> list[Row]:
+    """Run the benches `names` (None or empty: all), print a table, and write it to `json_file` if that is given."""
+    for name in names or ():
+        if name not in BENCHES:
+            raise unknown("the benchmark", name, BENCHES)
+    effort = QUICK if quick else Effort()
+    console, rows = Console(), []
+    for name in names or BENCHES:
+        console.print(f"{name}: {BENCHES[name].summary}")
+        rows += BENCHES[name].measure(effort)
+    about = machine()
+    console.print(table(rows, about))
+    if json_file:
+        content = about | {"rows": [row._asdict() for row in rows]}
+        write_atomically(Path(json_file), json.dumps(content, indent=1).encode())
+    return rows
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    return config.versions() | {
+        "platform": jax.devices()[0].platform,
+        "cores": cores(),
+        "compilation cache": "on" if jax.config.read("jax_compilation_cache_dir") else "off",
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def table(rows: Sequence[Row], about: dict[str, Any]) -> Table:
+    shown = Table("bench", "case", caption=", ".join(f"{key} {value}" for key, value in about.items()))
+    for column in ("median", "range"):
+        shown.add_column(column, justify="right")
+    shown.add_column("unit")
+    for row in rows:
+        spread = "" if row.low == row.high else f"{number(row.low)} – {number(row.high)}"
+        shown.add_row(row.bench, row.case, number(row.value), spread, row.unit)
+    return shown
+
+
+def number(x: float) -> str:
+    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Measuring
+
+
+class Loop:
+    """The training loop of `algorithm` in `environment`, compiled; a call goes on for some iterations, and waits."""
+
+    def __init__(self, environment: Any, algorithm: Algorithm, seeds: int = 1, lanes: int = 1):
+        arrays, static = as_arguments(environment, algorithm)
+
+        def begin(arrays, keys):
+            environment, algorithm = eqx.combine(arrays, static)
+            return start(environment, algorithm, keys, lanes)
+
+        keys = jax.random.split(jax.random.key(0), seeds)
+        self.begin = partial(program(begin), arrays, keys)
+        self.abstract = jax.eval_shape(begin, arrays, keys)
+        self.chunk = compiled(environment, algorithm)
+        began = time.perf_counter()
+        self.run = jax.block_until_ready(self.begin())
+        self(0)
+        self.compile_s = time.perf_counter() - began
+        """Seconds until the first iteration could begin: `start` and the chunk, traced and compiled."""
+
+    def __call__(self, iterations: int) -> None:
+        self.run, _ = jax.block_until_ready(self.chunk(self.run, iterations))
+
+
+def enough(call: Callable[[int], Any], effort: Effort) -> int:
+    """Iterations that take about `effort.seconds`; `call` is warm afterwards."""
+    iterations = 1
+    while True:
+        (seconds,) = in_turns([partial(call, iterations)], 1)[0]
+        if seconds >= effort.seconds / 2:
+            return max(round(iterations * effort.seconds / seconds), 1)
+        iterations *= 2 if seconds > effort.seconds / 20 else 10
+
+
+def in_turns(calls: Sequence[Callable[[], Any]], repeats: int) -> list[list[float]]:
+    """Seconds of every call, one list per call; the calls take turns."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for _ in range(repeats):
+        for call, times in zip(calls, seconds, strict=True):
+            began = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - began)
+    return seconds
+
+
+def rate(call: Callable[[int], Any], each: float, effort: Effort) -> list[float]:
+    """How many a second in every repeat, when an iteration counts for `each`."""
+    iterations = enough(call, effort)
+    return [iterations * each / seconds for seconds in in_turns([partial(call, iterations)], effort.repeats)[0]]
+
+
+def row(bench: str, case: str, values: float | Sequence[float], unit: str) -> Row:
+    values = values if isinstance(values, Sequence) else [values]
+    return Row(bench, case, statistics.median(values), unit, min(values), max(values))
+
+
+def sized(id: str, environment: Any, width: int, batch: int, capacity: int = 100_000, **settings: Any) -> Algorithm:
+    """An algorithm of the DDPG family with networks of `width` units, a batch of `batch` and no warm-up."""
+    algorithm: Any = algorithms.make(id, environment)
+    return dataclasses.replace(
+        algorithm,
+        width=width,
+        critic=dataclasses.replace(algorithm.critic, width=width),
+        replay=Replay(capacity, batch),
+        warmup=0,
+        **settings,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The benches
+
+
+def stepping(effort: Effort) -> Iterator[Row]:
+    worlds = ("navigation", "routing/small-contended", "routing/large", "toy/discrete")
+    for id in worlds[-1:] if effort.tiny else worlds:
+        for lanes in (4,) if effort.tiny else (1, 16, 256):
+            environment = environments.make(id)
+            loop = Loop(environment, algorithms.make("random", environment), lanes=lanes)
+            case = f"{id}, {lanes} lanes"
+            yield row("stepping", case, rate(loop, lanes, effort), "environment steps/s")
+            yield row("stepping", case, loop.compile_s, "s to compile")
+
+
+SIZES = ((64, 1024), (64, 256), (32, 128))
+"""Units and batch of the update benches. A critic and an actor have two hidden layers."""
+
+UPDATES = 16
+"""Updates an environment step, so that stepping does not count."""
+
+
+def updates(effort: Effort) -> Iterator[Row]:
+    environment = environments.make("navigation")
+    for id in ("maddpg", "att-maddpg"):
+        for width, batch in ((4, 8),) if effort.tiny else SIZES:
+            loop = Loop(environment, sized(id, environment, width, batch, updates=UPDATES))
+            loop(2)  # the replay needs two steps before the first update
+            yield row("updates", f"{id}, {width} units, batch {batch}", rate(loop, UPDATES, effort), "updates/s")
+
+
+def against_torch(effort: Effort) -> Iterator[Row]:
+    from covey.studies.torch_maddpg import Maddpg, threads
+
+    environment = environments.make("navigation")
+    (group,) = environment.spec.groups.values()
+    shape = (group.size, group.obs_size, len(group.action.low))
+    for width, batch in ((4, 8),) if effort.tiny else SIZES:
+        ours = Loop(environment, sized("maddpg", environment, width, batch, updates=UPDATES))
+        ours(2)
+        for form, stacked in (("agent by agent", False), ("agents stacked", True)):
+            with threads(cores()):
+                theirs = Maddpg(*shape, width, batch, stacked=stacked)
+                counts = enough(ours, effort), enough(theirs, effort)
+                calls = [partial(call, count) for call, count in zip((ours, theirs), counts, strict=True)]
+                seconds = in_turns(calls, effort.repeats)
+            rates = [counts[0] * UPDATES / s for s in seconds[0]], [counts[1] / s for s in seconds[1]]
+            case = f"maddpg, {width} units, batch {batch}, PyTorch {form}"
+            yield row("torch", case, rates[1], "updates/s of PyTorch")
+            yield row("torch", case, [a / b for a, b in zip(*rates, strict=True)], "times PyTorch's speed")
+
+
+def seeds(effort: Effort) -> Iterator[Row]:
+    environment = environments.make("toy/graph" if effort.tiny else "routing/small-contended")
+    algorithm = sized("att-maddpg", environment, *((4, 8, 100) if effort.tiny else (32, 128)))
+    count = 2 if effort.tiny else 8
+    one, many = (Loop(environment, algorithm, seeds=n) for n in (1, count))
+    case = f"att-maddpg on {environment.spec.name}, {count} seeds as one program"
+    iterations = max(enough(one, effort), 2)
+    times = in_turns([partial(one, iterations), partial(many, iterations)], effort.repeats)
+    ratio = row("seeds", case, [b / a for a, b in zip(*times, strict=True)], "times one seed's time")
+    yield ratio
+    if effort.tiny or ratio.value > count / 2:
+        for kind, share in profile(partial(many, 20)).items():
+            yield row("seeds", f"{case}: {kind}", 100 * share, "% of the time in kernels")
+
+
+def training(effort: Effort) -> Iterator[Row]:
+    pairs = (("att-maddpg", "routing/small-contended"), ("att-maddpg", "routing/large"), ("maddpg", "navigation"))
+    for id, world in (("maddpg", "toy/graph"),) if effort.tiny else pairs:
+        environment = environments.make(world)
+        algorithm = sized(id, environment, *((4, 8, 100) if effort.tiny else (32, 128)))
+        loop = Loop(environment, algorithm)
+        loop(2)
+        case = f"{id} on {world}, an update a step"
+        yield row("training", case, rate(loop, 1, effort), "environment steps/s")
+        yield row("training", case, loop.compile_s, "s to compile")
+        yield row("training", f"{case}: this process at most", memory.peak() / 1e6, "MB")
+
+
+def memory_plan(effort: Effort) -> Iterator[Row]:
+    world, count = ("toy/graph", 1) if effort.tiny else ("routing/large", 4)
+    environment = environments.make(world)
+    algorithm = (
+        sized("att-maddpg", environment, 4, 8, 1000) if effort.tiny else algorithms.make("att-maddpg", environment)
+    )
+    loop = Loop(environment, algorithm, seeds=count)
+    planned = memory.plan(config.Config(algorithm, environment, seeds=count), loop.abstract)
+    loop.run = None
+
+    def again() -> None:
+        loop.run = jax.block_until_ready(loop.begin())
+        loop(10)
+
+    case = f"att-maddpg on {world}, {count} seeds"
+    yield row("memory", case, planned.total / 1e6, "MB planned")
+    yield row("memory", case, growth(again) / 1e6, "MB measured")
+
+
+BENCHES: dict[str, Bench] = {
+    "stepping": Bench(stepping, "environment steps with random actions, resets and scores included."),
+    "updates": Bench(updates, "gradient updates of 3 agents, sampling from the replay included."),
+    "torch": Bench(against_torch, "the same updates beside eager PyTorch, in turns."),
+    "seeds": Bench(seeds, "what many seeds in one program cost, and where the time goes if they cost much."),
+    "training": Bench(training, "environment steps with an update each, compile time, memory."),
+    "memory": Bench(memory_plan, "the memory that a run is said to need, and what it takes."),
+}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Looking inside
+
+KINDS = {"dot": "matrix products", "ynn": "matrix products", "gemm": "matrix products", "cublas": "matrix products"}
+KINDS |= {"gather": "gathers and scatters", "scatter": "gathers and scatters"}
+KINDS |= {"copy": "copies and transpositions", "transpose": "copies and transpositions"}
+CONTAINERS = ("while", "cond", "call", "Thunk", "end:", "Execut", "Wait", "Pjit", "Pjrt")
+"""Events of a trace that hold others."""
+
+
+def profile(call: Callable[[], Any]) -> dict[str, float]:
+    """Shares of the time that a call spends in each kind of kernel, largest first, from a trace of the profiler."""
+    spent: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            call()
+        for file in Path(folder).rglob("*.xplane.pb"):
+            for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
+                for line in plane.lines:
+                    for event in line.events if "python" not in line.name.lower() else ():
+                        if not any(word in event.name for word in CONTAINERS):
+                            spent[kind(event.name)] += event.duration_ns
+    total = sum(spent.values()) or 1.0
+    return {name: time / total for name, time in spent.most_common()}
+
+
+def kind(kernel: str) -> str:
+    return next((kind for word, kind in KINDS.items() if word in kernel), "everything else")
+
+
+def growth(call: Callable[[], Any]) -> int:
+    """Bytes that a call needs at most, beyond what is in use before it.
+
+    On CPUs Linux can forget a process's peak; elsewhere the figure is right where the call needs more than all before.
+    """
+    device = jax.devices()[0]
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    before = stats["bytes_in_use"] if stats else memory.peak()
+    call()
+    return memory.peak() - before
