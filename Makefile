@@ -12,7 +12,7 @@ demo: .venv/.dev  ## two routers learn to share a link
 	$(BIN)/covey reproduce att-maddpg/demo
 
 test: .venv/.dev  ## units and laws
-	$(BIN)/python -m pytest -m "not learn" -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -m "not learn" -n $(JOBS) --dist loadscope
 
 check: .venv/.dev  ## style and types
 	$(BIN)/ruff check .
@@ -20,7 +20,7 @@ check: .venv/.dev  ## style and types
 	$(BIN)/pyright
 
 learn: .venv/.dev  ## slow tests in which something has to learn, with the compiler's usual settings
-	XLA_FLAGS=--xla_force_host_platform_device_count=4 $(BIN)/python -m pytest -m learn -n $(JOBS) --dist loadgroup
+	XLA_FLAGS=--xla_force_host_platform_device_count=4 $(BIN)/python -m pytest -m learn -n $(JOBS) --dist loadscope
 
 bench: .venv/.dev  ## how fast is this machine?
 	$(BIN)/covey bench

@@ -73,26 +73,30 @@ def pair(algorithm: str, world: str) -> laws.Pair:
     return laws.Pair(ALGORITHMS[algorithm].make(environment.spec), environment)
 
 
-def table() -> list[Any]:
-    """(algorithm, world, law), pair by pair; what only `make learn` runs is marked."""
-    rows = []
-    for name, row in ALGORITHMS.items():
-        for world in row.worlds:
-            group = pytest.mark.xdist_group(f"{name}-{world}")
-            for law in (*CORE, *COSTLY):
-                if law is laws.law_hosted and world in EXACT:
-                    law = laws.law_hosted_exactly
-                marks = [group] if law in CORE or world == row.home else [group, pytest.mark.learn]
-                title = f"{name}-{world}-{law.__name__.removeprefix('law_')}"
-                rows.append(pytest.param(name, world, law, marks=marks, id=title))
-    return rows
+def laws_of(algorithm: str, world: str) -> list[Any]:
+    """The laws of a pair; what only `make learn` runs is marked."""
+    home = ALGORITHMS[algorithm].home == world
+    hosted = laws.law_hosted_exactly if world in EXACT else laws.law_hosted
+    every = [*CORE, *(hosted if law is laws.law_hosted else law for law in COSTLY)]
+    learn = {law: [pytest.mark.learn] for law in every if law not in CORE and not home}
+    return [pytest.param(law, marks=learn.get(law, []), id=law.__name__.removeprefix("law_")) for law in every]
 
 
-@pytest.mark.parametrize(("algorithm", "world", "law"), table())
-def test_law(algorithm, world, law, tmp_path):
-    if law in laws.LAWS_OF_DEVICES:
-        assert len(jax.devices()) > 1, "this law needs several devices: see tests/conftest.py"
-    law(pair(algorithm, world), *[tmp_path] * (law in laws.LAWS_ON_DISK))
+def class_of(algorithm: str, world: str) -> type:
+    """The tests of a pair: a class, because test processes share out classes, and a pair is compiled in one of them."""
+
+    @pytest.mark.parametrize("law", laws_of(algorithm, world))
+    def test_law(self, law, tmp_path):
+        if law in laws.LAWS_OF_DEVICES:
+            assert len(jax.devices()) > 1, "this law needs several devices: see tests/conftest.py"
+        law(pair(algorithm, world), *[tmp_path] * (law in laws.LAWS_ON_DISK))
+
+    return type(f"Test_{algorithm}_{world}", (), {"test_law": test_law})
+
+
+for name, row in ALGORITHMS.items():
+    for world in row.worlds:
+        globals()[f"Test_{name}_{world}".replace("-", "_")] = class_of(name, world)
 
 
 def test_every_law_is_in_the_table():

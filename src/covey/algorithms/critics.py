@@ -64,7 +64,7 @@ class Critic(eqx.Module):
         """Q of one agent for one sample, and what the critic attended to (if it attends)."""
 
 
-def per_agent(key: Any, spec: Spec, groups: tuple[str, ...], draw: Callable[[Any, str], Any]) -> Any:
+def per_agent(key: Any, spec: Spec, groups: tuple[str, ...], draw: Callable[..., Any]) -> Any:
     """One `draw(key, name)` per agent, stacked over the agents of each group."""
     keys = dict(zip(groups, jax.random.split(key, len(groups)), strict=True))
     return {

@@ -114,7 +114,7 @@ class DDPG(Algorithm):
         return Plan(horizon=self.horizon, warmup=self.warmup, updates=self.updates)
 
     @property
-    def optimizers(self) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    def optimizers(self) -> tuple[Any, Any]:
         """For actors and for critics."""
         actor, critic = (
             optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(lr)) for lr in (self.actor_lr, self.critic_lr)
@@ -136,7 +136,7 @@ class DDPG(Algorithm):
         actor_adam, critic_adam = self.optimizers
         # Targets start as copies: every leaf of a state is an array of its own, so that a run can be donated.
         target = jax.tree.map(jnp.copy, (actor, critic))
-        nets = Nets(actor, critic, *target, actor_adam.init(actor), critic_adam.init(critic))
+        nets = Nets(actor, critic, target[0], target[1], actor_adam.init(actor), critic_adam.init(critic))
         return State(nets, self.replay.init(self.spec, lanes, self.horizon))
 
     def _draw_actor(self, key, name):

@@ -45,22 +45,26 @@ def reproduce(args: list[str]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class BenchArguments:
-    """Measure how fast this machine trains: environment steps per second, compile time and memory of each benchmark.
+    """Measure how fast this machine is: steps and updates a second, beside PyTorch too, compile time and memory.
+
+    Benchmarks: stepping, updates, torch, seeds, training, memory.
 
     Examples:
       covey bench
-      covey bench att-maddpg-routing-small --json bench.json
+      covey bench updates training --json bench.json
     """
 
     names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME", help_behavior_hint="(default: all)")] = ()
     """The benchmarks to run."""
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Also write the results there, with versions and device."""
+    quick: bool = False
+    """Tiny sizes and few repeats: does everything work here?"""
 
 
 def bench(args: list[str]) -> int:
     """`covey bench`."""
     asked = parse(BenchArguments, args, "bench")
     measure = locate("covey.studies.bench:bench", "benchmarks")
-    measure(asked.names, json=asked.json)
+    measure(asked.names, json_file=asked.json, quick=asked.quick)
     return 0

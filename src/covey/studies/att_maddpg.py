@@ -102,7 +102,7 @@ def demo(*, quick: bool, out: Path, say: Say) -> None:
         "Routers learn to share", learners, outcomes, ("ecmp", "decentralized-bound", "optimal-routing")
     )
     picture = plots.save(figure, out / "learning.png")
-    film = render(outcomes["att-maddpg"].folder, out / "episode.html")
+    film = render(out / "att-maddpg", out / "episode.html")
     say(f"pictures: {picture} and {film[0]}")
 
 
@@ -235,8 +235,9 @@ def benchmarks(*, quick: bool, out: Path, say: Say) -> None:
     learners = ("att-maddpg", "maddpg", "ps-maddpg", "khead-maddpg")
     for name, published_values in TABLE_2.items():
         world = environments.make(name)
-        strong = world.reference().algorithm
-        rules = dict.fromkeys(("random", "greedy-pursuit", *(["assignment"] if name == "navigation" else []), strong))
+        strong: str = world.reference().algorithm
+        known = ["random", "greedy-pursuit", "assignment"] if name == "navigation" else ["random", "greedy-pursuit"]
+        rules = known + [strong] * (strong not in known)
         trials = [*(Trial(rule, rule) for rule in rules), *(Trial(learner, learner, steps) for learner in learners)]
         say_plan(say, trials, seeds, "plane", tables=2)
         outcomes = run(trials, world, seeds=seeds, episodes=32 if quick else 256, out=out / name, say=say)

@@ -25,6 +25,7 @@ from covey.core import loop, mesh
 from covey.core.algorithm import Algorithm
 from covey.core.environment import Environment
 from covey.core.errors import Diverged
+from covey.core.program import program
 from covey.core.types import Groups, Metrics, Run, TimeStep, Transition
 from covey.runs import checkpoint
 from covey.runs.begin import HostFacts
@@ -48,10 +49,11 @@ class Pair:
         self.spec, self.lanes = environment.spec, lanes
         self.keys = jax.random.split(jax.random.key(0), seeds)
         self.chunk = loop.compiled(environment, algorithm)
-        self._start = jax.jit(partial(loop.start, environment, algorithm, lanes=lanes))
-        self._collect = jax.jit(lambda run, key: loop.collect(environment, algorithm, run, key, algorithm.plan.horizon))
-        self._choose = jax.jit(partial(loop.choose, algorithm, explore=True))
-        self._learn = jax.jit(partial(loop.learn, algorithm))
+        horizon = algorithm.plan.horizon
+        self._start = program(partial(loop.start, environment, algorithm, lanes=lanes))
+        self._collect = program(lambda run, key: loop.collect(environment, algorithm, run, key, horizon))
+        self._choose = program(partial(loop.choose, algorithm, explore=True))
+        self._learn = program(partial(loop.learn, algorithm))
 
     @property
     def idle(self) -> int:

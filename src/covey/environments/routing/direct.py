@@ -46,7 +46,7 @@ class Settings(NamedTuple):
 
 
 PLENTY = Settings()
-SCARCE = Settings(updates=2000, episode=10, width=128, learning_rate=1e-3, jitter=0.6, shift=6)
+SCARCE = Settings(updates=4000, episode=4, window=4, width=128, learning_rate=1e-3, jitter=0.6, shift=6)
 ENOUGH = 16  # training steps a pair from which on demands are not scarce
 
 RECIPE = 1  # part of the name of what is kept on disk: raise it when the search finds something else
@@ -96,7 +96,7 @@ def optimize(environment: Routing, *, sees: Sees, begin: np.ndarray, settings: S
     `begin` [n, A] are constant splits near which the search starts. Deterministic in the seed.
     """
     world = training_world(environment)
-    settings = settings or suited(world)
+    settings = settings or suited(world, sees)
     policy = first_policy(world, sees, begin, settings)
     leaves, structure = jax.tree.flatten(policy)
 
@@ -115,11 +115,12 @@ def training_world(environment: Routing) -> Routing:
     return world.over((0, count), environment.episode)
 
 
-def suited(world: Routing) -> Settings:
-    """Settings for as many demands as `world` has."""
+def suited(world: Routing, sees: Sees) -> Settings:
+    """Settings for as many demands as `world` has. With all demands before it, a network needs no more than one step."""
     count, pairs = world.bank.mean.shape
     settings = PLENTY if count >= ENOUGH * pairs else SCARCE
-    return settings._replace(episode=min(settings.episode, world.episode))
+    longest = 1 if sees == "all" and not world.delays else world.episode
+    return settings._replace(episode=min(settings.episode, longest), window=min(settings.window, longest))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
