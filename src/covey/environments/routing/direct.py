@@ -116,7 +116,7 @@ def training_world(environment: Routing) -> Routing:
 
 
 def suited(world: Routing, sees: Sees) -> Settings:
-    """Settings for as many demands as `world` has. With all demands before it, a network needs no more than one step."""
+    """Settings for as many demands as `world` has. A network that sees all demands needs no more than one step."""
     count, pairs = world.bank.mean.shape
     settings = PLENTY if count >= ENOUGH * pairs else SCARCE
     longest = 1 if sees == "all" and not world.delays else world.episode
