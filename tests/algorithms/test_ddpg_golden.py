@@ -1,4 +1,4 @@
-"""The DDPG family against a reference in NumPy (float64) that was written from the papers' equations, agent by agent."""
+"""The DDPG family against a NumPy reference (float64), written from the papers' equations, agent by agent."""
 
 from __future__ import annotations
 
