@@ -19,7 +19,7 @@ check: .venv/.dev  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-learn: .venv/.dev  ## slow tests in which something has to learn, with the compiler's usual settings
+learn: .venv/.dev  ## slow tests in which something has to learn, and every law, with the compiler's usual settings
 	XLA_FLAGS=--xla_force_host_platform_device_count=4 $(BIN)/python -m pytest -m learn -n $(JOBS) --dist loadscope
 
 bench: .venv/.dev  ## how fast is this machine?

@@ -27,7 +27,8 @@ from covey.algorithms.ddpg import DDPG
 from covey.cli import main
 from covey.core.errors import BadInput
 from covey.core.loop import start
-from covey.environments.routing.network import make_network, shortest_paths
+from covey.environments.routing.network import make_network
+from covey.environments.routing.paths import shortest_paths
 from covey.learning.replay import Replay
 from covey.runs import checkpoint
 from covey.runs import config as configs

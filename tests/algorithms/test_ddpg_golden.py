@@ -12,7 +12,7 @@ import pytest
 
 from covey.algorithms.ddpg import DDPG, State, att_maddpg, iddpg, maddpg, matd3
 from covey.core.errors import BadInput
-from covey.core.types import Box, Field, Group, Space, Spec, Splits, Table, TimeStep
+from covey.core.types import Box, Field, Group, Space, Spec, Splits, Table, TimeStep, Transition
 from covey.learning.replay import Batch
 
 SIZE, OBS, BATCH = 3, 2, 5
@@ -311,8 +311,6 @@ def test_the_delay_counts_updates_across_learns():
     state = algorithm.init(jax.random.key(0), 1)
     batch = batch_of(spec)
     now, then = jax.tree.map(lambda x: x[:2, None], (batch.now, batch.then))
-    from covey.core.types import Transition
-
     rollout = Transition(now, jax.tree.map(lambda x: x[:2, None], batch.action), then)
     learn = jax.jit(algorithm.learn)
     acted = []

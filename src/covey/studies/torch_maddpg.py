@@ -15,7 +15,7 @@ import jax
 from covey.core.errors import require_extra
 
 try:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] -- an extra, absent where the types are checked
 except ImportError as error:
     raise require_extra("torch", "bench", "the comparison with PyTorch") from error
 

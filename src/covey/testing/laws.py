@@ -20,6 +20,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from covey.core import loop, mesh
 from covey.core.algorithm import Algorithm
@@ -120,9 +121,10 @@ class Pair:
         return self._choose(self.alone._replace(now=now), jax.random.split(jax.random.key(1), 1))[0]
 
 
+@jax.jit
 def first_seed(run: Run) -> Run:
-    """The first seed of a run, as a run of one seed."""
-    return jax.tree.map(lambda x: x[:1], run._replace(step=()))._replace(step=jnp.array(run.step))
+    """The first seed of a run, as a run of one seed (that survives when the run is given up)."""
+    return jax.tree.map(lambda x: x[:1], run._replace(step=()))._replace(step=run.step + 0)
 
 
 def _warmup(algorithm: Algorithm) -> int:
@@ -195,7 +197,10 @@ def law_hosted(pair: Pair) -> None:
 
 
 def law_hosted_exactly(pair: Pair) -> None:
-    """The same to the bit, for a world whose step rounds nothing (whole numbers, such as toy/discrete)."""
+    """The same to the bit, for a world whose step rounds nothing (whole numbers, such as toy/discrete).
+
+    Two programs have to round alike for that, and with the compiler's usual settings they do.
+    """
     _agree_on_host(pair, pair.iterations, 0.0)
 
 
@@ -237,13 +242,22 @@ def law_non_finite(pair: Pair, folder: Path) -> None:
     if not any(jnp.issubdtype(x.dtype, jnp.inexact) for x in jax.tree.leaves(run.agent)):
         return  # there is nothing that could diverge
     seed = len(pair.keys) - 1
-    poisoned = jax.tree.map(lambda x: x.at[seed].set(jnp.nan) if jnp.issubdtype(x.dtype, jnp.inexact) else x, run.agent)
+    poisoned = jax.tree.map(partial(_poisoned, seed), run.agent)
     config = Config(pair.algorithm, pair.environment, steps=1, seeds=len(pair.keys), envs=pair.lanes)
     with opened(folder, []) as journal:
         session = Session(config, folder, run._replace(agent=poisoned), HostFacts(), journal, Quiet())
         sentence = _complaint(session)
     assert sentence, "a run goes on though all of its state is NaN: `parameters` leaves out what is learned."
     assert f"seed {seed} " in sentence, f"a run of which seed {seed} diverged stops and says: {sentence}"
+
+
+def _poisoned(seed: int, x: Any) -> Any:
+    """`x` [S, ...] with NaN for one seed, where it holds floats."""
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return x
+    x = np.array(x)
+    x[seed] = np.nan
+    return x
 
 
 def _complaint(session: Session) -> str:

@@ -11,9 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covey.core.errors import BadInput
-from covey.environments.routing import network as net
 from covey.environments.routing import programs
+from covey.environments.routing.hops import next_hops
+from covey.environments.routing.network import make_network
+from covey.environments.routing.paths import shortest_paths, tunnel_paths
 from covey.environments.routing.readers import read, read_optima
+from covey.environments.routing.splits import (
+    ecmp,
+    equal_splits,
+    link_fractions,
+    loads,
+    max_utilization,
+    normalize,
+    path_to_hop,
+    wcmp_path_splits,
+)
 from covey.environments.routing.topologies import abilene, large, small, small_contended
 from covey.environments.routing.traffic import moments
 
@@ -36,8 +48,8 @@ def test_the_equal_split_is_optimal_on_small(a, b):
 
 
 def equal_mlu(topology, demands):
-    load = net.loads(topology.paths, net.equal_splits(topology.paths), demands)
-    return net.max_utilization(topology.network, load)
+    load = loads(topology.paths, equal_splits(topology.paths), demands)
+    return max_utilization(topology.network, load)
 
 
 def test_a_contended_optimum_by_hand():
@@ -61,17 +73,17 @@ def test_ties_go_to_the_least_load_and_no_demand_to_equal_shares():
 def test_edge_optimum_is_below_path_optimum_is_below_any_split(seed):
     rng = np.random.default_rng(seed)
     links = sorted({(i, (i + step) % 6) for i in range(6) for step in (1, 5)} | {(0, 3), (2, 5)})
-    network = net.make_network("ring", "abcdef", links, rng.uniform(1, 5, len(links)))
-    paths = net.shortest_paths(network, 2)
+    network = make_network("ring", "abcdef", links, rng.uniform(1, 5, len(links)))
+    paths = shortest_paths(network, 2)
     demands = rng.exponential(size=(3, len(paths.pairs))) * rng.integers(0, 2, (3, len(paths.pairs)))
     by_path = programs.path_optimum(paths, demands, cache=False)
     by_edge = programs.edge_optimum(network, demands, cache=False)
-    splits = net.normalize(rng.exponential(size=by_path.splits.shape), paths.valid)
+    splits = normalize(rng.exponential(size=by_path.splits.shape), paths.valid)
     assert (by_edge.optimum <= by_path.optimum * (1 + 1e-6)).all()
-    assert (by_path.optimum <= net.max_utilization(network, net.loads(paths, splits, demands)) * (1 + 1e-6)).all()
+    assert (by_path.optimum <= max_utilization(network, loads(paths, splits, demands)) * (1 + 1e-6)).all()
     np.testing.assert_allclose(by_path.splits.sum(-1), 1)
     attained = [
-        net.max_utilization(network, demand @ net.link_fractions(by_edge.hops, ratios, paths.pairs))
+        max_utilization(network, demand @ link_fractions(by_edge.hops, ratios, paths.pairs))
         for demand, ratios in zip(demands, by_edge.ratios, strict=True)
     ]
     np.testing.assert_allclose(attained, by_edge.optimum, rtol=1e-6, atol=1e-9)
@@ -89,7 +101,7 @@ def test_on_large_both_controls_have_one_optimum():
     network, paths = large()
     demands = demand_like_the_demo(40, ("AC", "AD", "BC", "BD"), 4.0)
     by_path = programs.path_optimum(paths, demands, cache=False).optimum
-    hops = net.next_hops(paths)
+    hops = next_hops(paths)
     by_hop = programs.edge_optimum(network, demands, pairs=paths.pairs, hops=hops, cache=False).optimum
     free = programs.edge_optimum(network, demands, pairs=paths.pairs, cache=False).optimum
     np.testing.assert_allclose(by_hop, by_path, rtol=1e-6)
@@ -100,13 +112,13 @@ def test_the_best_constant_split_beats_every_other_constant_and_loses_to_the_opt
     network, paths = small_contended()
     demands = demand_like_the_demo(200)
     best = programs.best_constant_split(paths, demands, cache=False)
-    mean = net.max_utilization(network, net.loads(paths, best, demands)).mean()
+    mean = max_utilization(network, loads(paths, best, demands)).mean()
     assert mean >= programs.path_optimum(paths, demands, cache=False).optimum.mean()
     share = np.linspace(0, 1, 21)
     for x in share:
         splits = np.stack([np.stack([np.full(21, x), share]), 1 - np.stack([np.full(21, x), share])], -1)
-        loads = [net.loads(paths, split, demands) for split in splits.transpose(1, 0, 2)]
-        assert (net.max_utilization(network, np.array(loads)).mean(-1) >= mean - 1e-9).all()
+        load = np.array([loads(paths, split, demands) for split in splits.transpose(1, 0, 2)])
+        assert (max_utilization(network, load).mean(-1) >= mean - 1e-9).all()
 
 
 # --------------------------------------------------------------------------------- the calibration of the specification
@@ -115,7 +127,7 @@ def test_rewards_of_small_contended():
     network, paths = small_contended()
     demands = demand_like_the_demo(3000)
     best = programs.best_constant_split(paths, demands[:500], cache=False)
-    constant = net.max_utilization(network, net.loads(paths, best, demands)).mean()
+    constant = max_utilization(network, loads(paths, best, demands)).mean()
     assert 1 - equal_mlu(small_contended(), demands).mean() == pytest.approx(0.525, abs=0.01)
     assert 1 - programs.path_optimum(paths, demands, cache=False).optimum.mean() == pytest.approx(0.675, abs=0.01)
     assert 1 - constant == pytest.approx(0.62, abs=0.02)
@@ -125,13 +137,13 @@ def test_rewards_of_large():
     """Static rewards: optimum .542, best rule .423, path-equal split as hop ratios .514 (section 9)."""
     network, paths = large()
     demands = demand_like_the_demo(600, ("AC", "AD", "BC", "BD"), 4.0)
-    hops = net.next_hops(paths)
-    ratios = net.path_to_hop(paths, hops, net.equal_splits(paths))
-    as_hops = net.max_utilization(network, demands @ net.link_fractions(hops, ratios, paths.pairs)).mean()
-    bottleneck = net.loads(paths, net.wcmp_path_splits(paths), demands)
+    hops = next_hops(paths)
+    ratios = path_to_hop(paths, hops, equal_splits(paths))
+    as_hops = max_utilization(network, demands @ link_fractions(hops, ratios, paths.pairs)).mean()
+    bottleneck = loads(paths, wcmp_path_splits(paths), demands)
     assert 1 - programs.path_optimum(paths, demands, cache=False).optimum.mean() == pytest.approx(0.542, abs=0.01)
     assert 1 - as_hops == pytest.approx(0.514, abs=0.02)
-    assert 1 - net.max_utilization(network, bottleneck).mean() == pytest.approx(0.423, abs=0.02)
+    assert 1 - max_utilization(network, bottleneck).mean() == pytest.approx(0.423, abs=0.02)
 
 
 # --------------------------------------------------------------------------------------------------- cache, wrong input
@@ -177,7 +189,7 @@ def test_the_path_program_reproduces_published_optima():
     folder = Path(DATA or "") / "figret-pod-a"
     network, matrices, tunnels = read(folder / "Facebook_pod_a.json")
     assert matrices is not None
-    paths = net.tunnel_paths(network, tunnels or {})
+    paths = tunnel_paths(network, tunnels or {})
     solved = programs.path_optimum(paths, matrices.demands(paths.pairs)[:50], cache=False).optimum
     np.testing.assert_allclose(solved, read_optima(folder / "6.opt")[:50], rtol=1e-6)
 
@@ -188,17 +200,17 @@ def test_reference_answers_on_abilene():
     folder = Path(DATA or "") / "abilene-cfrrl"
     network, matrices, _ = read(folder / "Abilene", matrices=folder / "AbileneTM_week1_first288.txt")
     assert matrices is not None
-    paths = net.shortest_paths(network, 4)
+    paths = shortest_paths(network, 4)
     demands = matrices.demands(paths.pairs)
     best = programs.edge_optimum(network, demands, cache=False).optimum
     np.testing.assert_allclose([best.mean(), np.percentile(best, 95), best.max()], [0.0498, 0.0698, 0.1322], atol=6e-5)
 
-    hops, ratios, _, _ = net.ecmp(network)
-    ecmp = net.max_utilization(network, demands @ net.link_fractions(hops, ratios, paths.pairs)) / best
-    np.testing.assert_allclose([ecmp.mean(), np.percentile(ecmp, 95), ecmp.max()], [1.487, 1.644, 1.804], atol=6e-4)
+    hops, ratios, _, _ = ecmp(network)
+    ratio = max_utilization(network, demands @ link_fractions(hops, ratios, paths.pairs)) / best
+    np.testing.assert_allclose([ratio.mean(), np.percentile(ratio, 95), ratio.max()], [1.487, 1.644, 1.804], atol=6e-4)
 
     solution = programs.path_optimum(paths, demands, cache=False)
     np.testing.assert_allclose(solution.optimum, best, rtol=1e-6)
-    stale = net.max_utilization(network, net.loads(paths, solution.splits[:-1], demands[1:])) / best[1:]
+    stale = max_utilization(network, loads(paths, solution.splits[:-1], demands[1:])) / best[1:]
     assert 1.05 < stale.mean() < 1.13
     np.testing.assert_allclose(abilene().paths.incidence, paths.incidence)

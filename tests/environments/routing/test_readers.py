@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from covey.core.errors import BadInput
-from covey.environments.routing.network import shortest_paths, tunnel_paths
+from covey.environments.routing.paths import shortest_paths, tunnel_paths
 from covey.environments.routing.readers import read, read_matrices, read_optima
 from covey.environments.routing.readers.graphs import speed_in
 

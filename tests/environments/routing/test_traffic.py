@@ -7,8 +7,8 @@ import pytest
 
 from covey.core.errors import BadInput
 from covey.environments.routing import traffic
-from covey.environments.routing.network import ecmp, link_fractions, max_utilization
 from covey.environments.routing.programs import edge_optimum
+from covey.environments.routing.splits import ecmp, link_fractions, max_utilization
 from covey.environments.routing.topologies import abilene, large
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from covey.core.errors import BadInput
 from covey.environments.routing import topologies
 from covey.environments.routing.build import Options, build
-from covey.environments.routing.network import shortest_paths, tunnel_paths
+from covey.environments.routing.paths import shortest_paths, tunnel_paths
 from covey.environments.routing.readers import read
 from covey.environments.routing.topologies import Topology
 from covey.environments.routing.traffic import gravity, moments

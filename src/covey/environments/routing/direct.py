@@ -49,7 +49,7 @@ PLENTY = Settings()
 SCARCE = Settings(updates=4000, episode=4, window=4, width=128, learning_rate=1e-3, jitter=0.6, shift=6)
 ENOUGH = 16  # training steps a pair from which on demands are not scarce
 
-RECIPE = 1  # part of the name of what is kept on disk: raise it when the search finds something else
+RECIPE = 2  # part of the name of what is kept on disk: raise it when the search finds something else
 CHECKS = 20  # how often the weights are tried on the validation part
 VALIDATION = 8  # that part is one in so many of the training steps
 LEAST = 1e-2  # share that no component begins below

@@ -17,7 +17,8 @@ import numpy as np
 
 from covey.core.errors import BadInput
 from covey.core.types import Splits
-from covey.environments.routing.network import NextHops, Paths
+from covey.environments.routing.hops import NextHops
+from covey.environments.routing.paths import Paths
 
 LINK_LAG = 4  # ticks from entering a link to leaving it (the demo's line of 5, written before it is read)
 LINE = LINK_LAG + 1
@@ -70,16 +71,23 @@ def share_out(space: Splits, weights: Any, legal: Any) -> Any:
 
 
 def settled(wiring: Wiring, action: Any, demand: Any) -> Any:
-    """Traffic on every link, [L], once it has settled (no delays)."""
+    """Flow on every link per label, [L, M], once it has settled (no delays)."""
     ratio = wiring.ratios(action)
     if wiring.by_path:
-        return ratio @ wiring.rates(action, demand)  # entries are in the order of labels
+        return ratio * wiring.rates(action, demand)  # entries are in the order of labels
     entering = wiring.inject(action, demand)
     flow = jnp.zeros_like(ratio)
     for _ in range(wiring.depth):
         at_node = entering + (1.0 - wiring.absorbs) * (wiring.into @ flow)
         flow = at_node[wiring.source] * ratio
-    return flow.sum(1)
+    return flow
+
+
+def settled_load(wiring: Wiring, action: Any, demand: Any) -> Any:
+    """Traffic on every link, [L], once it has settled: `settled` summed over labels."""
+    if wiring.by_path:
+        return wiring.ratios(action) @ wiring.rates(action, demand)
+    return settled(wiring, action, demand).sum(1)
 
 
 class Pipes(NamedTuple):

@@ -27,20 +27,10 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from covey.core.errors import BadInput
-from covey.environments.routing.network import (
-    Network,
-    NextHops,
-    Pairs,
-    Paths,
-    check_pairs,
-    digest,
-    equal_splits,
-    every_link,
-    loads,
-    max_utilization,
-    normalize,
-    without,
-)
+from covey.environments.routing.hops import NextHops, every_link
+from covey.environments.routing.network import Network, Pairs, check_pairs, digest
+from covey.environments.routing.paths import Paths, without
+from covey.environments.routing.splits import equal_splits, loads, max_utilization, normalize
 
 TIE = 1e-4  # weight of the mean link utilization beside the largest one
 BLOCK = 8000  # variables of one block-diagonal program: the fastest size of those measured

@@ -31,12 +31,12 @@ from covey.core.errors import BadInput
 from covey.core.types import Groups, Splits, TimeStep
 from covey.environments.routing.direct import Sees, Splitter, optimize
 from covey.environments.routing.flow import by_router, by_source, share_out
-from covey.environments.routing.network import (
+from covey.environments.routing.hops import equal_cost, every_path
+from covey.environments.routing.programs import best_constant_split, path_optimum
+from covey.environments.routing.splits import (
     ecmp_splits,
-    equal_cost,
     equal_ratios,
     equal_splits,
-    every_path,
     link_fractions,
     max_utilization,
     normalize,
@@ -45,7 +45,6 @@ from covey.environments.routing.network import (
     wcmp_link_splits,
     wcmp_path_splits,
 )
-from covey.environments.routing.programs import best_constant_split, path_optimum
 from covey.environments.routing.world import Routing
 
 FLOOR = 1e-3  # least free capacity that `wcmp-residual` reckons with, as a share of the largest capacity

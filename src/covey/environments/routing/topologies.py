@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from covey.core.errors import unknown
-from covey.environments.routing.network import Network, Paths, make_network, make_paths, shortest_paths
+from covey.environments.routing.network import Network, make_network
+from covey.environments.routing.paths import Paths, make_paths, shortest_paths
 
 OC_48, OC_192 = 2488.32, 9953.28  # SONET line rates, Mbit/s
 

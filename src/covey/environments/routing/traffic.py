@@ -12,16 +12,10 @@ import numpy as np
 from scipy.signal import lfilter
 
 from covey.core.errors import BadInput, unknown
-from covey.environments.routing.network import (
-    Network,
-    Pairs,
-    check_pairs,
-    equal_cost,
-    equal_ratios,
-    link_fractions,
-    max_utilization,
-)
+from covey.environments.routing.hops import equal_cost
+from covey.environments.routing.network import Network, Pairs, check_pairs
 from covey.environments.routing.programs import edge_optimum
+from covey.environments.routing.splits import equal_ratios, link_fractions, max_utilization
 
 # ------------------------------------------------------------------------------------------------------ demo moments
 SERIES = ("AC", "AD", "BC", "BD")

@@ -15,8 +15,9 @@ import numpy as np
 
 from covey.core.environment import Reference
 from covey.core.types import Field, Group, Spec, Table, TimeStep
-from covey.environments.routing.flow import LINE, Pipes, Wiring, empty, settled, share_out, tick
-from covey.environments.routing.network import NextHops, Paths
+from covey.environments.routing.flow import LINE, Pipes, Wiring, empty, settled_load, share_out, tick
+from covey.environments.routing.hops import NextHops
+from covey.environments.routing.paths import Paths
 
 Control = Literal["path", "hop"]
 Setting = Literal["predictive", "omniscient"]
@@ -209,7 +210,7 @@ class Routing(eqx.Module):
             pipes, sent = jax.lax.scan(one, state.pipes, jnp.asarray(self.bank.ticks)[index])
             load = sent.sum(0) / count
         else:
-            pipes, load = (), settled(wiring, split, jnp.asarray(self.bank.mean)[index])
+            pipes, load = (), settled_load(wiring, split, jnp.asarray(self.bank.mean)[index])
         utilization = load / wiring.capacity
         return state._replace(
             pipes=pipes,
@@ -247,7 +248,8 @@ class Routing(eqx.Module):
         assert isinstance(pipes, Pipes)
         held = jnp.stack([pipes.buffer[nodes], pipes.before[nodes]], 1) @ wiring.goal / self.unit
         sent = (pipes.line @ wiring.goal) / wiring.capacity[:, None]  # [LINE, L, G]
-        return [held, jnp.moveaxis(jnp.concatenate([sent, jnp.zeros_like(sent[:, :1])], 1)[:, self.out], 1, 0)]
+        padded = jnp.concatenate([sent, jnp.zeros_like(sent[:, :1])], 1)
+        return [held, padded[:, self.out].transpose(1, 2, 0, 3)]  # [n, O, LINE, G]
 
     def _demands(self, state: State) -> Any:
         """[n, P, H] demand of the own pairs, newest first."""

@@ -1,0 +1,28 @@
+"""Networks that several tests route over."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from covey.environments.routing.network import Network, make_network
+
+seeds = st.integers(0, 10_000)
+few = settings(max_examples=15, deadline=None)
+
+
+def diamond(**kw):
+    """S reaches T over M (weights 1 + 1) or N (1 + 1), and directly (weight 3)."""
+    links = [("S", "M"), ("S", "N"), ("M", "T"), ("N", "T"), ("S", "T"), ("M", "N")]
+    return make_network("diamond", "SMNT", links, [10, 30, 20, 30, 40, 5], weight=[1, 1, 1, 1, 3, 1], **kw)
+
+
+def random_network(seed: int, count: int = 7) -> Network:
+    """A ring in both directions with random chords, so that every pair is reachable."""
+    rng = np.random.default_rng(seed)
+    ring = [(i, (i + 1) % count) for i in range(count)]
+    chords = [(int(a), int(b)) for a, b in rng.integers(count, size=(count, 2)) if a != b]
+    links = sorted({*ring, *((b, a) for a, b in ring), *chords})
+    weight = rng.integers(1, 4, len(links))
+    return make_network("random", [f"n{i}" for i in range(count)], links, rng.uniform(1, 5, len(links)), weight=weight)
