@@ -40,7 +40,7 @@ def test_as_many_devices_as_divide_evenly_and_seeds_first(devices, seeds, lanes,
 
 
 def test_every_part_has_its_layout():
-    run = place(begin(), jax.devices()[:4])
+    run = place(begin(), jax.devices()[:4], lanes=True)
 
     def specs(tree):
         return {leaf.sharding.spec for leaf in jax.tree.leaves(tree)}
@@ -55,7 +55,7 @@ def test_every_part_has_its_layout():
 
 
 def test_placing_changes_no_number():
-    assert not difference(place(begin()), begin())
+    assert not difference(place(begin(), lanes=True), begin())
 
 
 def test_one_device_changes_nothing():
@@ -66,7 +66,7 @@ def test_one_device_changes_nothing():
 
 def test_a_chunk_leaves_every_part_where_it_was():
     chunk = loop.compiled(Stairs(), ALGORITHM)
-    run = place(begin())
+    run = place(begin(), lanes=True)
     before = jax.tree.map(lambda x: x.sharding, run)
     after, _ = chunk(run, 3)
     stayed = jax.tree.map(lambda leaf, sharding: leaf.sharding.is_equivalent_to(sharding, leaf.ndim), after, before)
@@ -90,3 +90,10 @@ def test_a_part_of_the_agent_may_declare_its_axis_of_lanes():
     assert agent["ring"].slots.spec == PartitionSpec("seed", None, "env")
     assert agent["ring"].head.spec == PartitionSpec("seed")
     assert agent["net"].spec == PartitionSpec("seed")
+
+
+def test_cores_of_a_processor_share_seeds_only():
+    run = place(begin())
+    assert run.key.sharding.num_devices == 2
+    assert run.now.last.addressable_shards[0].data.shape == (1, 4)
+    assert place(begin(seeds=1)).key.sharding.num_devices == 1

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from covey.core.cores import use_cores
 from covey.core.errors import BadInput, unknown
 from covey.core.registry import locate
 
@@ -54,6 +55,7 @@ Examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: this process's) and return its exit code."""
+    use_cores()
     try:
         code = run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()

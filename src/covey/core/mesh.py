@@ -79,8 +79,13 @@ def _agent_layout(agent: Any, mesh: Mesh, lanes: int) -> Any:
     return jax.tree.map(lay, agent, is_leaf=declares)
 
 
-def place(run: Run, devices: Sequence[Any] | None = None) -> Run:
-    """`run` laid over `devices` (all there are by default); unchanged where there is only one to use."""
-    seeds, lanes = run.now.last.shape
-    mesh = make_mesh(seeds, lanes, jax.devices() if devices is None else devices)
+def place(run: Run, devices: Sequence[Any] | None = None, *, lanes: bool | None = None) -> Run:
+    """`run` laid over `devices` (all there are by default); unchanged where there is only one to use.
+
+    lanes: may the lanes of a seed be on several devices? By default not where these are the cores of a processor: there
+    lanes would wait for one another longer than a core needs for them.
+    """
+    seeds, count = run.now.last.shape
+    lanes = jax.default_backend() != "cpu" if lanes is None else lanes
+    mesh = make_mesh(seeds, count if lanes else 1, jax.devices() if devices is None else devices)
     return run if mesh.size == 1 else jax.device_put(run, layout(run, mesh))

@@ -126,6 +126,7 @@ def versions() -> dict[str, str]:
         "jax": jax.__version__,
         "python": platform.python_version(),
         "device": jax.devices()[0].device_kind,
+        "devices": str(jax.device_count()),
     }
 
 

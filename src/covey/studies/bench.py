@@ -28,8 +28,10 @@ from rich.table import Table
 
 from covey import algorithms, environments
 from covey.core.algorithm import Algorithm
+from covey.core.cores import cores
 from covey.core.errors import BadInput, unknown
 from covey.core.loop import as_arguments, compiled, start
+from covey.core.mesh import place
 from covey.core.program import program
 from covey.learning.replay import Replay
 from covey.runs import config, memory
@@ -100,11 +102,6 @@ def machine() -> dict[str, Any]:
     }
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def table(rows: Sequence[Row], about: dict[str, Any]) -> Table:
     shown = Table("bench", "case", caption=", ".join(f"{key} {value}" for key, value in about.items()))
     for column in ("median", "range"):
@@ -141,7 +138,7 @@ class Loop:
         self.abstract = jax.eval_shape(begin, arrays, keys)
         self.chunk = compiled(environment, algorithm)
         began = time.perf_counter()
-        self.run = jax.block_until_ready(self.begin())
+        self.run = jax.block_until_ready(place(self.begin()))
         self(0)
         self.compile_s = time.perf_counter() - began
         """Seconds until the first iteration could begin: `start` and the chunk, traced and compiled."""
@@ -293,7 +290,7 @@ def memory_plan(effort: Effort) -> Iterator[Row]:
     loop.run = None
 
     def again() -> None:
-        loop.run = jax.block_until_ready(loop.begin())
+        loop.run = jax.block_until_ready(place(loop.begin()))
         loop(10)
 
     case = f"att-maddpg on {world}, {count} seeds"

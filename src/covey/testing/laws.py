@@ -231,7 +231,7 @@ def law_alone(pair: Pair) -> None:
 
 def law_sharded(pair: Pair) -> None:
     """A run over several devices is the run on one; needs more than one device."""
-    run = mesh.place(pair.after(pair.idle))
+    run = mesh.place(pair.after(pair.idle), lanes=True)
     law = f"one device and {len(run.key.sharding.device_set)} differ after one iteration"
     agree(law, pair.chunk(run, 1)[0], pair.after(pair.idle, 1), ROUNDING)
 
