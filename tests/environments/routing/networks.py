@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from covey.environments.routing import topologies
+from covey.environments.routing.build import Options, build
 from covey.environments.routing.network import Network, make_network
+from covey.environments.routing.paths import Paths
+from covey.environments.routing.world import Routing
 
 seeds = st.integers(0, 10_000)
 few = settings(max_examples=15, deadline=None)
@@ -26,3 +32,15 @@ def random_network(seed: int, count: int = 7) -> Network:
     links = sorted({*ring, *((b, a) for a, b in ring), *chords})
     weight = rng.integers(1, 4, len(links))
     return make_network("random", [f"n{i}" for i in range(count)], links, rng.uniform(1, 5, len(links)), weight=weight)
+
+
+def constant(paths: Paths, demand: Any, *, ticks: int = 7, **options: Any) -> Routing:
+    """A world in which every pair always demands as much; with delays where a step has several ticks."""
+    steps = np.broadcast_to(np.asarray(demand, float), (32, ticks, len(paths.pairs)))
+    options = {"delays": ticks > 1} | options
+    return build("constant", paths, steps, steps, Options(**options), whole_test=False)
+
+
+def contended(demand: Any, **options: Any) -> Routing:
+    """`small-contended` with constant demands: of A for C, and of B for D."""
+    return constant(topologies.small_contended().paths, demand, **options)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import contended
 
 from covey import environments
 from covey.core.environment import evaluation_world
-from covey.environments.routing import topologies
-from covey.environments.routing.build import Options, build
 from covey.testing import check_environment
 
 KEY = jax.random.key(0)
@@ -22,14 +20,6 @@ KEY = jax.random.key(0)
 def make(id, **options):
     short = {"steps": 64, "time_limit": 8, "history": 3} if id == "abilene" else {"steps": 64}
     return environments.make(f"routing/{id}", **short | options)
-
-
-def constant(demand, *, contended=True, ticks=7, **options: Any):
-    """`small-contended` (or `small`) in which both pairs always demand as much."""
-    _, paths = topologies.small_contended() if contended else topologies.small()
-    steps = np.broadcast_to(np.asarray(demand, float), (32, ticks, 2))
-    options = {"delays": ticks > 1} | options
-    return build("constant", paths, steps, steps, Options(**options), whole_test=False)
 
 
 def play(world, *weights):
@@ -53,7 +43,7 @@ def test_two_steps_with_delays_by_hand():
     From tick 1 on both send everything directly. What their routers held then still takes the detour: for one more tick
     on A-E, five ticks later on E-F, ten later on F-C.
     """
-    states, steps = play(constant([60, 40]), DIRECT, DIRECT)
+    states, steps = play(contended([60, 40]), DIRECT, DIRECT)
     first = [(30 + 6 * 60) / 7, 30 / 7, 20 / 7, (20 + 6 * 40) / 7, 6 * 50 / 7, 30, 20]
     second = [60, 0, 0, 40, 0, 4 * 30 / 7, 4 * 20 / 7]
     np.testing.assert_allclose(states[1].utilization, np.array(first) / 100, rtol=1e-5)
@@ -63,7 +53,7 @@ def test_two_steps_with_delays_by_hand():
 
 
 def test_a_step_without_delays_by_hand():
-    states, steps = play(constant([60, 40], ticks=1, payoff="-ratio"), [[3, 1], [1, 1]])
+    states, steps = play(contended([60, 40], ticks=1, payoff="-ratio"), [[3, 1], [1, 1]])
     np.testing.assert_allclose(states[1].utilization, [0.45, 0.15, 0.2, 0.2, 0.35, 0.15, 0.2], rtol=1e-6)
     assert float(states[1].optimum) == pytest.approx(1 / 3)  # 100 over A-C, B-D and E-F
     np.testing.assert_allclose(steps[1].reward["router"], -0.45 * 3, rtol=1e-5)
@@ -126,7 +116,7 @@ def test_the_reward_has_a_gradient_in_the_splits():
 
 # -------------------------------------------------------------------------------------------------------------- endings
 def test_an_overload_ends_the_episode_for_good():
-    states, steps = play(constant([150, 40]), DIRECT, DIRECT)
+    states, steps = play(contended([150, 40]), DIRECT, DIRECT)
     assert float(states[2].mlu) == pytest.approx(1.5, rel=1e-5)
     np.testing.assert_allclose(steps[2].reward["router"], 1 - 1.5 - 1, rtol=1e-5)
     assert bool(steps[2].last)
@@ -134,20 +124,20 @@ def test_an_overload_ends_the_episode_for_good():
 
 
 def test_without_termination_an_overload_is_only_a_bad_step():
-    _, steps = play(constant([150, 40], terminate=False, penalty=0.0), DIRECT, DIRECT)
+    _, steps = play(contended([150, 40], terminate=False, penalty=0.0), DIRECT, DIRECT)
     np.testing.assert_allclose(steps[2].reward["router"], 1 - 1.5, rtol=1e-5)
     assert not bool(steps[2].last)
     np.testing.assert_array_equal(steps[2].discount["router"], 1)
 
 
 def test_a_time_limit_leaves_the_discount_at_1():
-    _, steps = play(constant([60, 40], time_limit=2), EQUAL, EQUAL)
+    _, steps = play(contended([60, 40], time_limit=2), EQUAL, EQUAL)
     assert [bool(step.last) for step in steps] == [False, False, True]
     np.testing.assert_array_equal(steps[2].discount["router"], 1)
 
 
 def test_the_bonus_is_each_agents_own_and_not_for_evaluation():
-    world = constant([60, 40], ticks=1, bonus=0.1)
+    world = contended([60, 40], ticks=1, bonus=0.1)
     assert not world.spec.shared_reward
     _, steps = play(world, DIRECT)
     np.testing.assert_allclose(steps[1].reward["router"], [0.4 + 0.1 * 0.4, 0.4 + 0.1 * 0.6], rtol=1e-6)
@@ -163,7 +153,7 @@ def test_observations_are_as_large_as_those_of_the_demo(id, see, size):
 
 
 def test_what_is_seen_with_delays_by_hand():
-    _, steps = play(constant([60, 40], see="probe"), DIRECT)
+    _, steps = play(contended([60, 40], see="probe"), DIRECT)
     a, b = np.asarray(steps[1].obs["router"])
     buffer, links, action, own, probe = np.split(a, [4, 24, 26, 28])
     np.testing.assert_allclose(buffer, [1, 0, 1, 0])  # two ticks of 60 for C, in units of the largest mean demand
@@ -260,7 +250,7 @@ def test_matrices_in_order_are_evaluated_in_one_episode():
 # ------------------------------------------------------------------------------------------------------------ reference
 def test_the_reference_is_played_where_flows_settle_and_a_value_where_they_do_not():
     assert make("small", delays=False).reference().algorithm == "optimal-routing"
-    world = constant([60, 40], time_limit=5)
+    world = contended([60, 40], time_limit=5)
     about = world.reference()
     assert (about.kind, about.algorithm) == ("bound", "")
     assert about.value == pytest.approx(5 * (1 - 1 / 3))
@@ -269,7 +259,7 @@ def test_the_reference_is_played_where_flows_settle_and_a_value_where_they_do_no
 
 
 def test_the_value_of_the_reference_knows_failures():
-    world = constant([60, 40], time_limit=5, failure_rate=0.5)
+    world = contended([60, 40], time_limit=5, failure_rate=0.5)
     optimum = world.bank.optimum[:, 0]
     expected = 0.5 * (1 - optimum[0]) + 0.5 * (1 - optimum[1:].mean())
     assert world.reference().value == pytest.approx(5 * expected)
