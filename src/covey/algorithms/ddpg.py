@@ -335,9 +335,9 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
 
     paper: Mao et al. 2018, section 4; what it does not give (optimizer, clip, initial weights, exploration) is from
     the authors' later public code or the field's standard.
-    tuned: for split actions, the routing study (`covey reproduce att-maddpg/routing-small`): the task is close to a
-    contextual bandit, so a small γ, a faster target and a penalty on the logits. For other spaces the usual γ and a
-    critic that learns more slowly than the paper's.
+    tuned: for split actions, the routing studies (`covey reproduce att-maddpg/routing-large`): the task is close to a
+    contextual bandit, so a small γ, a faster target, wide exploration that narrows, a penalty on the logits, and a
+    critic that learns more slowly than the paper's. For other spaces the usual γ.
     """
     if preset == "paper":
         return {"exploration": Gaussian(Linear(0.2, 0.02, 20_000.0))}
@@ -345,11 +345,11 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
         raise BadInput(f"preset {preset!r} is unknown; the DDPG family has 'tuned' and 'paper'.")
     if all(isinstance(group.action, Splits) for group in spec.groups.values()):
         return {
-            "exploration": Gaussian(Linear(0.5, 0.1, 10_000.0)),
+            "exploration": Gaussian(Linear(1.0, 0.1, 40_000.0)),
             "gamma": 0.5,
             "tau": 0.01,
-            "critic_lr": 3e-3,
-            "raw_l2": 1e-3,
+            "critic_lr": 1e-3,
+            "raw_l2": 1e-2,
             "last_scale": 0.01,
         }
     return {

@@ -17,7 +17,9 @@ from covey import algorithms
 from covey.core.algorithm import Algorithm, Scripted
 from covey.core.environment import evaluation_world
 from covey.runs import journal
+from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys, player
+from covey.runs.policy import load
 from covey.runs.train import train
 from covey.studies.statistics import Interval, mean
 
@@ -38,6 +40,8 @@ class Outcome(NamedTuple):
     label: str
     knows: str
     values: dict[str, np.ndarray]
+    replay: Callable[[int], Episode]
+    """The first of these episodes of a seed, step by step."""
     folder: Path | None = None
 
     @property
@@ -83,7 +87,13 @@ def _trained(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: 
         resume=True,
         quiet=True,
     )
-    return Outcome(trial.label, LEARNER, result.evaluation.values, result.folder)
+
+    def replay(seed: int) -> Episode:
+        policy = load(result.folder, seed, environment)
+        key = evaluation_keys(FINAL, seeds)[seed]
+        return record(evaluation_world(environment), policy.algorithm, policy.state, key, step=policy.step)
+
+    return Outcome(trial.label, LEARNER, result.evaluation.values, replay, result.folder)
 
 
 def _ruled(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Path, evaluations: int) -> Outcome:
@@ -93,7 +103,11 @@ def _ruled(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Pa
     keys = evaluation_keys(FINAL, seeds)
     states = jax.vmap(partial(rule.init, lanes=episodes))(keys)
     values = player(world, rule, episodes)(states, keys, 0)
-    return Outcome(trial.label, rule.knows if isinstance(rule, Scripted) else "nothing", values)
+
+    def replay(seed: int) -> Episode:
+        return record(world, rule, jax.tree.map(lambda x: x[seed], states), keys[seed])
+
+    return Outcome(trial.label, rule.knows if isinstance(rule, Scripted) else "nothing", values, replay)
 
 
 def curve(outcome: Outcome, metric: str) -> tuple[np.ndarray, np.ndarray]:
