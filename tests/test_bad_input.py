@@ -151,6 +151,8 @@ FILES = [
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/infinite", "'inf' is not finite"),
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/short", "5 values where 9"),
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/missing", "is an empty folder"),
+    ("train maddpg routing:{files}/Tiny --env.matrices {files}/nothing", "demand nothing"),
+    ("train maddpg routing:{files}/figret/net.json", "have demand from 2 to 1, for which no tunnel is listed"),
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/none", "cannot be read"),
     ("train maddpg routing:{files}/Tiny --env.train-share 1", "`train_share` must lie between 0 and 1"),
     ("train --config {files}/none.yaml", "none.yaml cannot be read: no such file"),
@@ -187,6 +189,7 @@ RUNS = [
     ("render {iddpg} --attention", "Independent attends to nothing"),
     ("render {run} --agent a_0", "is only of use with `attention`"),
     ("render {run} --out {new}.mp4", ".mp4"),
+    ("render {run} --fps 0", "`fps` must lie above 0"),
     ("render {run} --episode -1", "episodes are counted from 0"),
     ("render {run} --seed 2", "has the seeds 0 to 1, and seed 2 was asked for"),
     ("compare optimal", "give `--environment ID`, or a run"),
@@ -224,6 +227,10 @@ def wrong_files(folder: Path, run: Path) -> None:
     island = {"nodes": [{"id": i} for i in range(3)], "links": [{"source": 0, "target": 1, "capacity": 1}]}
     (folder / "island.json").write_text(json.dumps({"directed": False, "multigraph": False, "graph": {}} | island))
     (folder / "prose.txt").write_text("There is no network in here.\n")
+    shutil.copytree(ROUTING / "figret", folder / "figret")
+    tunnels = (folder / "figret" / "tunnels.txt").read_text().splitlines(keepends=True)
+    (folder / "figret" / "tunnels.txt").write_text(tunnels[0])
+    (folder / "nothing").write_text("0 0 0 0 0 0 0 0 0\n")
     (folder / "negative").write_text("0 1 2 0 0 0 0 -3 0\n")
     (folder / "infinite").write_text("0 1 2 0 0 0 0 inf 0\n")
     (folder / "short").write_text("0 1 2 0 0 0 0 0 0\n0 1 2 0 0\n")

@@ -22,6 +22,8 @@ from covey.runs import config as configs
 
 SCRIPT = """
 import sys
+from covey.core.cores import use_cores
+use_cores()  # as the commands do: the seeds are on devices of their own
 from covey.runs.train import train
 algorithm, world, steps, out = sys.argv[1:]
 train(algorithm, world, steps=int(steps), seeds=2, out=out, resume=True, checkpoint_every_s=0.2, chunk=25, episodes=2,

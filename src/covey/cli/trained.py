@@ -65,6 +65,8 @@ class RenderArguments:
     """The number of the episode in the evaluation."""
     seed: int = 0
     """The seed of the run, counted from 0."""
+    fps: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: about 8 seconds in all)")] = None
+    """Frames per second."""
 
 
 def render(args: list[str]) -> int:
@@ -75,7 +77,7 @@ def render(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    how = {"seed": asked.seed, "episode": asked.episode, "attention": asked.attention, "agent": asked.agent}
+    how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "agent", "fps")}
     print("\n".join(str(path) for path in render(folder, asked.out, **how)))
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -185,6 +186,16 @@ def test_whether_the_demand_that_is_routed_is_seen(setting, newest):
 )
 def test_the_world_keeps_its_promises(id, options):
     assert check_environment(make(id, **options), steps=8) == []
+
+
+# ----------------------------------------------------------------------------------------------------------- from files
+def test_only_pairs_that_demand_anything_are_routed(tmp_path):
+    """Three nodes, of which only 0 ever sends: two pairs."""
+    (tmp_path / "matrices").write_text("0 3 2 0 0 0 0 0 0\n" * 16)
+    topology = Path(__file__).parent / "fixtures" / "cfrrl" / "Tiny"
+    world = environments.make(f"routing:{topology}", matrices=str(tmp_path / "matrices"), history=2, time_limit=2)
+    np.testing.assert_array_equal(world.paths.pairs, [[0, 1], [0, 2]])
+    np.testing.assert_allclose(world.bank.mean[0, 0] / world.bank.mean[0, 1], 3 / 2, rtol=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------------------- failures

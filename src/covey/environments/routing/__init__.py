@@ -14,8 +14,9 @@ import numpy as np
 from covey.core.errors import BadInput
 from covey.environments.routing import topologies
 from covey.environments.routing.build import Options, build
+from covey.environments.routing.network import Network
 from covey.environments.routing.paths import shortest_paths, tunnel_paths
-from covey.environments.routing.readers import read
+from covey.environments.routing.readers import Matrices, Tunnels, read
 from covey.environments.routing.topologies import Topology
 from covey.environments.routing.traffic import gravity, moments
 from covey.environments.routing.world import Control, Payoff, Routing, Setting, Sight
@@ -182,7 +183,8 @@ def from_file(
         raise BadInput(f"`train_share` must lie between 0 and 1, got {train_share}.")
     _check_scale(demand_scale)
     network, found, listed = read(path, matrices=matrices, tunnels=tunnels, grammar=grammar, capacity=capacity)
-    candidates = tunnel_paths(network, listed) if listed else shortest_paths(network, paths)
+    asked = None if found is None else _asked(path, network, found, listed)
+    candidates = tunnel_paths(network, listed) if listed else shortest_paths(network, paths, pairs=asked)
     if found is None:
         demand = gravity(network, 2016, seed=traffic_seed, pairs=candidates.pairs, target=target)
     else:
@@ -190,6 +192,18 @@ def from_file(
     train, test = _chronological(demand * demand_scale, train_share)
     options = Options(control, False, history, setting, see, payoff, False, 0.0, 0.0, failure_rate, time_limit)
     return build(f"routing:{Path(path).name}", candidates, train, test, options, whole_test=True)
+
+
+def _asked(path: str, network: Network, found: Matrices, listed: Tunnels | None) -> np.ndarray:
+    """The pairs that ever demand anything; `BadInput` where there are none, or one has no tunnel among those listed."""
+    pairs = found.pairs()
+    if not len(pairs):
+        raise BadInput(f"the matrices of {path} demand nothing: give at least one positive demand.")
+    for source, target in pairs.tolist():
+        if listed and (source, target) not in listed:
+            ends = f"{network.nodes[source]} to {network.nodes[target]}"
+            raise BadInput(f"the matrices of {path} have demand from {ends}, for which no tunnel is listed: add one.")
+    return pairs
 
 
 def _demo(

@@ -33,6 +33,10 @@ class Matrices:
         source, target = np.asarray(pairs).T
         return self.values[:, source, target]
 
+    def pairs(self) -> np.ndarray:
+        """[D, 2] int32, by source, then target: the pairs that ever demand anything."""
+        return np.argwhere(self.values.any(0)).astype(np.int32)
+
     def to(self, unit: str) -> Matrices:
         """The same in another unit; `BadInput` where the units do not convert."""
         if unit == self.unit or UNSTATED in (unit, self.unit):

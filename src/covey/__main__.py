@@ -1,0 +1,9 @@
+"""`python -m covey` is `covey`."""
+
+from __future__ import annotations
+
+import sys
+
+from covey.cli import main
+
+sys.exit(main())
