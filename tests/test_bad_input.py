@@ -152,7 +152,7 @@ FILES = [
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/short", "5 values where 9"),
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/missing", "is an empty folder"),
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/nothing", "demand nothing"),
-    ("train maddpg routing:{files}/figret/net.json", "have demand from 2 to 1, for which no tunnel is listed"),
+    ("train maddpg routing:{files}/figret/net.json", "have demand from 1 to 2, for which no tunnel is listed"),
     ("train maddpg routing:{files}/Tiny --env.matrices {files}/none", "cannot be read"),
     ("train maddpg routing:{files}/Tiny --env.train-share 1", "`train_share` must lie between 0 and 1"),
     ("train --config {files}/none.yaml", "none.yaml cannot be read: no such file"),

@@ -134,7 +134,7 @@ def test_defaults_are_the_alias():
         ("--replay.capacity 2e4", lambda c: c.algorithm.replay.capacity == 20_000),
         ("--exploration.sigma.start 0.3", lambda c: c.algorithm.exploration.sigma.start == 0.3),
         ("--exploration ornstein-uhlenbeck", lambda c: isinstance(c.algorithm.exploration, OrnsteinUhlenbeck)),
-        ("--exploration ornstein-uhlenbeck", lambda c: c.algorithm.exploration.sigma.start == 0.5),  # as it was
+        ("--exploration ornstein-uhlenbeck", lambda c: c.algorithm.exploration.sigma.start == 1.0),  # as it was
         ("--exploration=gaussian", lambda c: isinstance(c.algorithm.exploration, Gaussian)),
         ("--steps 1e6 --seeds 3 --envs 2", lambda c: (c.steps, c.seeds, c.envs) == (1_000_000, 3, 2)),
         ("--seed 7 --evaluate-every 10", lambda c: (c.seed, c.evaluate_every) == (7, 10)),
