@@ -15,6 +15,7 @@ from covey.core.environment import Environment
 from covey.core.errors import BadInput
 from covey.core.types import Box, Groups, TimeStep, action_size
 from covey.environments import toy
+from covey.environments.toy import line, movers, signals
 
 MAKERS = {"discrete": toy.discrete, "continuous": toy.continuous, "graph": toy.graph}
 EPISODES = 1000
@@ -30,7 +31,7 @@ def anything(now: TimeStep, key: jax.Array) -> Groups:
     weight = {name: x.reshape(now.legal[name].shape) * now.legal[name] for name, x in weight.items()}
     if "a" in now.obs:
         return {name: x.argmax(axis=-1).astype(jnp.int32) for name, x in weight.items()}
-    return {name: toy._scaled(x, toy._PARTS[name]) for name, x in weight.items()}
+    return {name: line._scaled(x, line._PARTS[name]) for name, x in weight.items()}
 
 
 class Episodes(NamedTuple):
@@ -179,7 +180,7 @@ def test_the_dead_see_earn_and_become_nothing():
 
 def discrete_state(clock=0):
     """Signals 0, 2 and 1; a_0 may also walk into the trap, a_1 also rest, b_0 also into the trap."""
-    return toy.Signals(
+    return signals.Signals(
         clock=jnp.int32(clock),
         alive={"a": jnp.ones(2, bool), "b": jnp.ones(1, bool)},
         signal={"a": jnp.array([0, 2]), "b": jnp.array([1])},
@@ -221,7 +222,7 @@ def test_discrete_sight():
 
 
 def test_continuous_by_hand():
-    state = toy.Movers(jnp.int32(0), jnp.array([[0.0, 0.0], [1.0, 0.0], [2.0, 3.0]]), jnp.array([2.0, 1.0]))
+    state = movers.Movers(jnp.int32(0), jnp.array([[0.0, 0.0], [1.0, 0.0], [2.0, 3.0]]), jnp.array([2.0, 1.0]))
     state, then = step_of("continuous")(
         jax.random.key(0), state, {"mover": jnp.array([[1.0, 0.0], [0.5, -1.0], [9.0, 0.0]])}
     )
@@ -235,7 +236,7 @@ def test_graph_by_hand():
     first = [0.2, 0.2, 0.6]
     wanted = {"gate": jnp.array([[0.5, 0.5]]), "router": jnp.array([[*first, 0.5, 0.5]] * 2 + [[*first, 0, 0]])}
     legal = {"gate": jnp.ones((1, 2), bool), "router": jnp.ones((3, 5), bool).at[2, 3:].set(False)}
-    state = toy.Demands(jnp.int32(0), wanted, legal, jnp.zeros(4))
+    state = line.Demands(jnp.int32(0), wanted, legal, jnp.zeros(4))
     action = {"gate": jnp.array([[1.0, 0.0]]), "router": wanted["router"].at[2, 3].set(1.0)}
     after, then = step_of("graph")(jax.random.key(1), state, action)
     np.testing.assert_allclose(after.mismatch, [0.5, 0, 0, 0], atol=1e-6)  # 0.5² + 0.5²; the illegal share is dropped
