@@ -223,7 +223,7 @@ class DDPG(Algorithm):
         action = stored | self._target_actions(nets, batch.then, obs, key)
         target = {}
         for name in self.groups:
-            values = [self._value(critic, name, obs, action)[0] for critic in nets.target_critic]
+            values = [self.value(critic, name, obs, action)[0] for critic in nets.target_critic]
             future = jnp.minimum(values[0], values[-1])
             target[name] = batch.then.reward[name] + self.gamma * batch.then.discount[name] * future
         return target
@@ -233,7 +233,7 @@ class DDPG(Algorithm):
         obs, action, weight = self._seen(batch.now), self._done(batch.now, batch.action), self._weight(batch)
         loss, metrics = 0.0, {}
         for name in self.groups:
-            values = [self._value(critic, name, obs, action) for critic in critics]
+            values = [self.value(critic, name, obs, action) for critic in critics]
             squared = [masked_mean((target[name] - q) ** 2, weight[name], axis=0) for q, _ in values]
             loss = loss + sum(each.sum() for each in squared)
             q, attention = values[0]
@@ -255,7 +255,7 @@ class DDPG(Algorithm):
         }[self.teammates]()
         loss, metrics = 0.0, {}
         for name in self.groups:
-            q, _ = self._value(critic, name, obs, team, own_action=own[name])
+            q, _ = self.value(critic, name, obs, team, own_action=own[name])
             gain = masked_mean(q, weight[name], axis=0)
             penalty = masked_mean((raw[name] ** 2).mean(-1), weight[name], axis=0)
             loss = loss - (gain - self.raw_l2 * penalty).sum()
@@ -301,7 +301,7 @@ class DDPG(Algorithm):
             chosen[name] = jnp.where(then.alive[name][..., None], embedded, 0.0)
         return chosen
 
-    def _value(self, critic: Any, name: str, obs: Groups, action: Groups, own_action: Any = None) -> tuple[Any, Any]:
+    def value(self, critic: Any, name: str, obs: Groups, action: Groups, own_action: Any = None) -> tuple[Any, Any]:
         """Q_i [B, n] of every agent of a group, and the attention behind it; `own_action` replaces a_i."""
         own = action[name] if own_action is None else own_action
 

@@ -45,6 +45,12 @@ class Outcome(NamedTuple):
     folder: Path | None = None
 
     @property
+    def run(self) -> Path:
+        """The run folder of a learner."""
+        assert self.folder is not None, f"{self.label} was not trained"
+        return self.folder
+
+    @property
     def per_step(self) -> np.ndarray:
         """Mean reward per step and agent of the first group, per seed [S]."""
         name = next(name for name in self.values if name.endswith("/mean_agent"))
@@ -112,8 +118,7 @@ def _ruled(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Pa
 
 def curve(outcome: Outcome, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """Evaluations on the way: steps [P] and values [P, S]."""
-    assert outcome.folder is not None
-    lines = [line for line in journal.read(outcome.folder) if line.kind == "evaluation" and metric in line.values]
+    lines = [line for line in journal.read(outcome.run) if line.kind == "evaluation" and metric in line.values]
     return np.array([line.step for line in lines]), np.stack([line.values[metric] for line in lines])
 
 

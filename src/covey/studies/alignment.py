@@ -1,0 +1,62 @@
+"""Does a critic point where the world goes? The gradient of the learned value beside that of the simulator's reward.
+
+A deterministic policy follows ∇_a Q_i at its own action. In a world whose step can be differentiated and where only
+the present reward counts, the true direction is ∇_a r. Both are taken with respect to the logits of the splits, so that
+only differences between the shares of a part count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from covey.algorithms.ddpg import DDPG
+from covey.core.errors import BadInput
+from covey.core.types import Groups, Splits, TimeStep
+from covey.nn.joint import actions, observations
+from covey.runs.episode import Episode
+from covey.runs.policy import Policy
+
+
+def alignment(policy: Policy, episode: Episode) -> np.ndarray:
+    """[T] cosine of the angle between the two gradients, over all agents' logits, along an episode of `policy`.
+
+    0 where the reward does not depend on the action. BadInput where there is no critic, or actions are not splits.
+    """
+    world, algorithm = policy.environment, policy.algorithm
+    group, *more = world.spec.groups.values()
+    if not isinstance(algorithm, DDPG) or not isinstance(group.action, Splits) or more:
+        raise BadInput("gradients can be compared for the DDPG family, where one group of agents splits.")
+    now, states = (jax.tree.map(lambda x: jnp.asarray(x[:-1]), x) for x in (episode.steps, episode.states))
+    return np.asarray(_cosine(algorithm, policy.state.nets.critic[0], world, now, states, episode.actions))
+
+
+@eqx.filter_jit
+def _cosine(algorithm: DDPG, critic: Any, world: Any, now: TimeStep, states: Any, action: Groups) -> Any:
+    ((name, group),) = world.spec.groups.items()
+    obs = jax.vmap(lambda now: observations(world.spec, now))(now)
+    taken = jax.vmap(lambda now, action: actions(world.spec, now, action))(now, action)
+
+    def value(own):
+        return algorithm.value(critic, name, obs, taken, own_action=own)[0].sum()
+
+    def reward(own):
+        key = jax.random.key(0)
+        return jax.vmap(lambda s, a: world.step(key, s, {name: a})[1].reward[name].mean())(states, own).sum()
+
+    own = taken[name]
+    learned, exact = (of_logits(jax.grad(f)(own), own, group.action.parts) for f in (value, reward))
+    sizes = jnp.linalg.norm(learned, axis=1) * jnp.linalg.norm(exact, axis=1)
+    return jnp.where(sizes > 0, (learned * exact).sum(1) / jnp.maximum(sizes, 1e-30), 0.0)
+
+
+def of_logits(gradient: Any, shares: Any, parts: tuple[int, ...]) -> Any:
+    """Gradients in shares [T, n, A] as gradients in the logits of their softmax, flat [T, n A]: s (g - Σ s g)."""
+    cuts = np.cumsum(parts)[:-1]
+    pieces = zip(jnp.split(gradient, cuts, -1), jnp.split(shares, cuts, -1), strict=True)
+    logits = [s * (g - (s * g).sum(-1, keepdims=True)) for g, s in pieces]
+    return jnp.concatenate(logits, -1).reshape(len(shares), -1)
