@@ -182,7 +182,7 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
 
 
 def heads(*, quick: bool, out: Path, say: Say) -> None:
-    """Figure 7 and the ablation of section 4.1: how many heads, and what they are without attention."""
+    """Figure 7 and the ablation of section 4.1: how many heads, what they are without attention, and the whole family."""
     world = environments.make("routing/small-contended")
     steps, seeds = (600, 2) if quick else (10_000, 10)
     counts = (2, 4, 8, 12, 16)
@@ -193,8 +193,7 @@ def heads(*, quick: bool, out: Path, say: Say) -> None:
         Trial(
             "khead fair mean", named("khead_maddpg", world, critic=Heads(teammate_actions=True, merge="mean")), steps
         ),
-        Trial("maddpg", "maddpg", steps),
-        Trial("ps-maddpg", "ps-maddpg", steps),
+        *(Trial(id, id, steps) for id in ("maddpg", "ps-maddpg", "iddpg", "matd3")),
         *(Trial(rule, rule) for rule in (*STATIC_RULES, "decentralized-bound", "optimal-routing")),
     ]
     say_plan(say, trials, seeds, "small")
