@@ -182,7 +182,7 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
 
 
 def heads(*, quick: bool, out: Path, say: Say) -> None:
-    """Figure 7 and the ablation of section 4.1: how many heads, what they are without attention, and the whole family."""
+    """Figure 7 and the ablation of section 4.1: how many heads, what they are without attention, and the family."""
     world = environments.make("routing/small-contended")
     steps, seeds = (600, 2) if quick else (10_000, 10)
     counts = (2, 4, 8, 12, 16)
