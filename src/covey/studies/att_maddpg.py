@@ -112,15 +112,18 @@ def demo(*, quick: bool, out: Path, say: Say) -> None:
 
 
 def routing_small(*, quick: bool, out: Path, say: Say) -> None:
-    """Figure 5, on `small-contended` with delays: own observation, and with a probe of all links."""
-    steps, paper_steps, seeds = (1000, 1000, 2) if quick else (10_000, 30_000, 10)
+    """Figure 5, on `small-contended` with delays: own observation, and with a probe of all links.
+
+    An update every four steps; the paper's hyperparameters with one a step.
+    """
+    steps, paper_steps, seeds = (2000, 500, 2) if quick else (40_000, 30_000, 10)
     episodes = 16 if quick else 64
     for see in ("own", "probe"):
         world = environments.make("routing/small-contended", see=see)
         trials = [
             *(Trial(rule, rule) for rule in ("random", *STATIC_RULES, "static-optimal", "stale-optimal")),
-            Trial("maddpg", "maddpg", steps),
-            Trial("att-maddpg", "att-maddpg", steps),
+            Trial("maddpg", named("maddpg", world, horizon=4), steps),
+            Trial("att-maddpg", named("att_maddpg", world, horizon=4), steps),
             Trial("maddpg (paper)", named("maddpg", world, "paper"), paper_steps),
             Trial("att-maddpg (paper)", named("att_maddpg", world, "paper"), paper_steps),
             *(Trial(rule, rule) for rule in ("decentralized-bound", "direct-splitter", "optimal-routing")),
@@ -156,7 +159,7 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
     """
     world = environments.make("routing/large")
     steps, paper_steps, seeds, episodes = (2000, 500, 2, 8) if quick else (120_000, 50_000, 6, 32)
-    changes = {"horizon": 4, "exploration": Gaussian(Linear(1.0, 0.1, 100_000.0))}
+    changes = {"horizon": 4, "raw_l2": 1e-2, "exploration": Gaussian(Linear(1.0, 0.1, 100_000.0))}
     trials = [
         *(Trial(rule, rule) for rule in ("random", *STATIC_RULES, "static-optimal", "stale-optimal")),
         Trial("att-maddpg", named("att_maddpg", world, **changes), steps),
