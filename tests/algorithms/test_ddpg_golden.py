@@ -332,3 +332,15 @@ def assert_same(a, b):
 def test_refuses_an_attention_critic_without_teammates():
     with pytest.raises(BadInput, match="has one agent: use 'iddpg'"):
         att_maddpg(world(BOX, agents=1))
+
+
+def test_learning_rates_fall_to_a_tenth():
+    """Adam's step is its learning rate, as long as the gradient stays the same."""
+    algorithm = dataclasses.replace(maddpg(world(Box((-1.0,), (1.0,)))), anneal=4, clip=float("inf"))
+    for optimizer, lr in zip(algorithm.optimizers, (algorithm.actor_lr, algorithm.critic_lr), strict=True):
+        weight, steps = jnp.zeros(1), []
+        state = optimizer.init(weight)
+        for _ in range(6):
+            step, state = optimizer.update(jnp.ones(1), state)
+            steps.append(-float(step[0]))
+        np.testing.assert_allclose(steps, lr * np.array([1, 0.775, 0.55, 0.325, 0.1, 0.1]), rtol=1e-4)

@@ -84,6 +84,8 @@ class DDPG(Algorithm):
     """Adam's learning rate for actors."""
     critic_lr: float = 1e-2
     """Adam's learning rate for critics."""
+    anneal: int = eqx.field(static=True, default=0)
+    """Steps of an optimizer in which its learning rate falls to a tenth; 0: it stays."""
     clip: float = 10.0
     """Largest global norm of a gradient."""
     raw_l2: float = 0.0
@@ -95,7 +97,7 @@ class DDPG(Algorithm):
 
     def __check_init__(self):
         within(self, "[1, inf)", "width", "horizon", "updates", "delay")
-        within(self, "[0, inf)", "warmup", "smoothing", "smoothing_bound", "actor_lr", "critic_lr", "raw_l2")
+        within(self, "[0, inf)", "warmup", "anneal", "smoothing", "smoothing_bound", "actor_lr", "critic_lr", "raw_l2")
         within(self, "[0, 1]", "gamma")
         within(self, "(0, 1]", "tau")
         within(self, "(0, inf)", "last_scale", "temperature")
@@ -117,9 +119,13 @@ class DDPG(Algorithm):
     def optimizers(self) -> tuple[Any, Any]:
         """For actors and for critics."""
         actor, critic = (
-            optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(lr)) for lr in (self.actor_lr, self.critic_lr)
+            optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self._annealed(lr)))
+            for lr in (self.actor_lr, self.critic_lr)
         )
         return actor, critic
+
+    def _annealed(self, lr: float) -> Any:
+        return optax.linear_schedule(lr, lr / 10, self.anneal) if self.anneal else lr
 
     def head(self, name: str) -> Head:
         return Head(self.spec.groups[name].action, self.temperature)
