@@ -52,5 +52,6 @@ def _print(table: Table, reference: Reference | None) -> None:
         console = Console(width=WIDE)
     console.print(table)
     if reference is not None:
-        text = f"reference: {reference.kind} ({reference.algorithm}). {reference.how}"
+        who = f" ({reference.algorithm})" if reference.algorithm else ""
+        text = f"reference: {reference.kind}{who}. {reference.how}"
         console.print(text, markup=False, highlight=False)

@@ -23,6 +23,10 @@ from covey.runs.policy import Trained, open_run
 EPISODES = 32
 
 
+LEARNER = "own observation (trained)"
+"""What a learner knows when it acts."""
+
+
 class Row(NamedTuple):
     """One contender, one group. The numbers are one per seed for a run, and one per episode for a rule."""
 
@@ -84,7 +88,7 @@ def knows(algorithm: Algorithm) -> str:
             return words
         case Random():
             return "nothing"
-    return "own observation (trained)"
+    return LEARNER
 
 
 def _warnings(item: str, trained: Trained, environment: Any) -> list[str]:

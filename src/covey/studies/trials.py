@@ -17,13 +17,12 @@ from covey import algorithms
 from covey.core.algorithm import Algorithm, Scripted
 from covey.core.environment import evaluation_world
 from covey.runs import journal
+from covey.runs.compare import LEARNER
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys, player
 from covey.runs.policy import load
 from covey.runs.train import train
 from covey.studies.statistics import Interval, mean
-
-LEARNER = "own observation (trained centrally)"
 
 
 class Trial(NamedTuple):
