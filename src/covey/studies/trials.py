@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from covey import algorithms
-from covey.core.algorithm import Algorithm, Scripted
+from covey.core.algorithm import Algorithm
 from covey.core.environment import evaluation_world
 from covey.runs import journal
-from covey.runs.compare import LEARNER
+from covey.runs.compare import LEARNER, knows
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys, player
 from covey.runs.policy import load
@@ -112,7 +112,7 @@ def _ruled(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Pa
     def replay(seed: int) -> Episode:
         return record(world, rule, jax.tree.map(lambda x: x[seed], states), keys[seed])
 
-    return Outcome(trial.label, rule.knows if isinstance(rule, Scripted) else "nothing", values, replay)
+    return Outcome(trial.label, knows(rule), values, replay)
 
 
 def curve(outcome: Outcome, metric: str) -> tuple[np.ndarray, np.ndarray]:

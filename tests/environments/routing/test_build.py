@@ -61,7 +61,7 @@ def test_a_failure_takes_the_components_over_that_link():
 
 def test_hop_by_hop_a_hop_is_lost_with_the_only_way_behind_it():
     """S may send over M or N to T; without M-T and M-N nothing leads on from M."""
-    paths = make_paths(diamond(), [[(0, 1, 3), (0, 2, 3), (0, 4 - 1)]])
+    paths = make_paths(diamond(), [[(0, 1, 3), (0, 2, 3), (0, 3)]])
     world = constant(paths, [10], ticks=1, control="hop", failure_rate=0.5)
     links = [world.paths.network.label(link) for link in np.argmin(world.failures.up[1:], 1)]
     legal = dict(zip(links, world.failures.legal[1:, 0], strict=True))
