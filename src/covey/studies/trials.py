@@ -26,11 +26,12 @@ from covey.studies.statistics import Interval, mean
 
 
 class Trial(NamedTuple):
-    """An algorithm in a table: an object, or an id. Without `steps` it does not train."""
+    """An algorithm in a table: an object, or an id. Without `steps` it does not train; `envs` lanes of each seed."""
 
     label: str
     algorithm: Algorithm | str
     steps: int = 0
+    envs: int = 1
 
 
 class Outcome(NamedTuple):
@@ -50,10 +51,14 @@ class Outcome(NamedTuple):
         return self.folder
 
     @property
+    def return_metric(self) -> str:
+        """The mean return of the agents of the first group."""
+        return next(name for name in self.values if name.endswith("/mean_agent"))
+
+    @property
     def per_step(self) -> np.ndarray:
         """Mean reward per step and agent of the first group, per seed [S]."""
-        name = next(name for name in self.values if name.endswith("/mean_agent"))
-        return (self.values[name] / self.values["steps/episode"]).mean(1)
+        return (self.values[self.return_metric] / self.values["steps/episode"]).mean(1)
 
     def per_seed(self, metric: str) -> np.ndarray:
         return self.values[metric].mean(1)
@@ -86,6 +91,7 @@ def _trained(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: 
         environment,
         steps=trial.steps,
         seeds=seeds,
+        envs=trial.envs,
         episodes=episodes,
         evaluate_every=max(trial.steps // evaluations, 1),
         out=out / trial.label.replace(" ", "-").replace("/", "-"),
