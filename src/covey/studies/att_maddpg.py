@@ -252,7 +252,7 @@ def benchmarks(*, quick: bool, out: Path, say: Say) -> None:
     """Table 2: navigation and pursuit, with regret to the strongest rule.
 
     All learners alike: wider networks than for routing, eight lanes, an update every 32 steps, exploration that keeps
-    its direction for a while, and a reward that the team shares, so that every critic teaches every actor.
+    its direction for a while. Attention has its usual scale: unscaled products of 128 units choose one head at once.
     """
     seeds, episodes = (2, 32) if quick else (6, 256)
     learners = ("att-maddpg", "maddpg", "ps-maddpg", "khead-maddpg")
@@ -293,16 +293,17 @@ def on_the_plane(learner: str, world: Any, updates: int) -> Algorithm:
     algorithm = named(
         learner.replace("-", "_"),
         world,
-        teammates="joint",
         width=128,
         horizon=4,
         gamma=0.7,
         critic_lr=1e-3,
+        raw_l2=1e-2,
         anneal=updates,
         exploration=OrnsteinUhlenbeck(Linear(0.3, 0.03, 24.0 * updates)),
         replay=Replay(200_000, 128),
     )
-    return dataclasses.replace(algorithm, critic=dataclasses.replace(algorithm.critic, width=128))
+    scale = {"scale": 0.0} if isinstance(algorithm.critic, AttentionHeads) else {}
+    return dataclasses.replace(algorithm, critic=dataclasses.replace(algorithm.critic, width=128, **scale))
 
 
 def abilene(*, quick: bool, out: Path, say: Say) -> None:
