@@ -10,6 +10,7 @@ import pytest
 
 from covey import algorithms, environments
 from covey.learning.replay import Replay
+from covey.runs import config
 from covey.studies.trials import Column, Trial, curve, run, table
 
 WORLD = environments.make("toy/graph")
@@ -25,7 +26,7 @@ def played(tmp_path_factory):
     trials = [
         Trial("random", "random"),
         Trial("the rule", WORLD.reference().algorithm),
-        Trial("a learner", small(), 40),
+        Trial("a learner", small(), 40, envs=2),
     ]
     return out, trials, run(trials, WORLD, seeds=2, episodes=3, out=out, evaluations=4, say=lambda _: None)
 
@@ -48,6 +49,11 @@ def test_a_replay_is_the_episode_that_was_counted(played):
             for name, value in episode.returns().items():
                 assert value == pytest.approx(float(outcome.values[name][seed, 0]), rel=1e-5)
             assert episode.length == outcome.values["steps/episode"][seed, 0]
+
+
+def test_a_learner_has_the_lanes_it_was_given(played):
+    _, _, outcomes = played
+    assert config.read(outcomes["a learner"].run / "config.yaml", WORLD).envs == 2
 
 
 def test_a_learner_is_not_trained_twice(played):
