@@ -20,7 +20,6 @@ import numpy as np
 from covey import environments
 from covey.algorithms import ddpg
 from covey.algorithms.critics import AttentionHeads, Heads
-from covey.core.algorithm import Algorithm
 from covey.core.environment import evaluation_world
 from covey.environments.routing.rules import ecmp_mlu
 from covey.learning.exploration import OrnsteinUhlenbeck
@@ -48,7 +47,7 @@ def say_plan(say: Say, trials: Sequence[Trial], seeds: int, kind: str, tables: i
     say(f"plan: {steps:,} learning steps of {seeds} seeds, about {steps / RATE[kind] / 3600:.2f} h on two cores")
 
 
-def named(name: str, environment: Any, preset: str = "tuned", **changes: Any) -> Algorithm:
+def named(name: str, environment: Any, preset: str = "tuned", **changes: Any) -> ddpg.DDPG:
     """An alias of the DDPG family with some fields changed."""
     return dataclasses.replace(getattr(ddpg, name)(environment.spec, preset=preset), **changes)
 
@@ -260,8 +259,8 @@ def benchmarks(*, quick: bool, out: Path, say: Say) -> None:
         world = environments.make(name, **options)
         steps = 800 if quick else 32 * updates
         strong: str = world.reference().algorithm
-        known = ["random", "greedy-pursuit", "assignment"] if name == "navigation" else ["random", "greedy-pursuit"]
-        rules = known + [strong] * (strong not in known)
+        oracles = ["assignment", strong] if name == "navigation" else [strong]
+        rules = list(dict.fromkeys(["random", "greedy-pursuit", *oracles]))
         trials = [
             *(Trial(rule, rule) for rule in rules),
             *(Trial(learner, on_the_plane(learner, world, updates), steps, envs=8) for learner in learners),
@@ -269,12 +268,11 @@ def benchmarks(*, quick: bool, out: Path, say: Say) -> None:
         say_plan(say, trials, seeds, "plane")
         outcomes = run(trials, world, seeds=seeds, episodes=episodes, out=out / title.replace(" ", "-"), say=say)
         theirs = TABLE_2.get(title, {})
-        oracle = outcomes[strong].per_step
         columns = [
             Column("algorithm", lambda o: o.label),
             Column("reward per step", lambda o: o.per_step),
             Column("published", lambda o, p=theirs: f"{p[o.label]:.3f}" if o.label in p else ""),
-            Column(f"regret to {strong}, %", lambda o, best=oracle: 100 * (best - o.per_step) / np.abs(best.mean()), 1),
+            *(regret_to(outcomes[oracle]) for oracle in oracles),
             Column("knows", lambda o: o.knows),
         ]
         table(f"{title}, {seeds} seeds", outcomes, columns, out)
@@ -283,12 +281,17 @@ def benchmarks(*, quick: bool, out: Path, say: Say) -> None:
         if theirs:
             say("published order: " + " > ".join(theirs))
         say("ours: " + order(["greedy-pursuit", *learners], {k: o.per_step for k, o in outcomes.items()}))
-        levels = dict.fromkeys([*rules[1:], strong])
-        figure = learning_curves(title, {name: outcomes[name] for name in learners}, outcomes, tuple(levels))
+        figure = learning_curves(title, {name: outcomes[name] for name in learners}, outcomes, rules[1:])
         say(f"picture: {plots.save(figure, out / (title.replace(' ', '-') + '.png'))}")
 
 
-def on_the_plane(learner: str, world: Any, updates: int) -> Algorithm:
+def regret_to(oracle: Outcome) -> Column:
+    """How far a row is below `oracle`, in percent of what that earns."""
+    best = oracle.per_step
+    return Column(f"regret to {oracle.label}, %", lambda o: 100 * (best - o.per_step) / np.abs(best.mean()), 1)
+
+
+def on_the_plane(learner: str, world: Any, updates: int) -> ddpg.DDPG:
     """A learner as the benchmarks train it: `updates` optimizer steps, in which its learning rates fall to a tenth."""
     algorithm = named(
         learner.replace("-", "_"),
