@@ -155,14 +155,15 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
     """Figure 6, on `large` with delays and hop control: seven routers, twenty paths.
 
     An update every four steps, at learning rates that fall, and most of them with little noise: while noise is wide,
-    actors learn what is best for the noisy actions of their team, which is not what is best without noise.
+    actors learn what is best for the noisy actions of their team, which is not what is best without noise. The
+    scale of attention is 1/√width.
     """
     world = environments.make("routing/large")
-    steps, paper_steps, seeds, episodes = (2000, 500, 2, 8) if quick else (120_000, 50_000, 6, 32)
-    changes = {"horizon": 4, "anneal": 30_000, "raw_l2": 1e-2}
+    steps, paper_steps, seeds, episodes = (2000, 500, 2, 8) if quick else (200_000, 50_000, 6, 32)
+    changes = {"horizon": 4, "anneal": 50_000, "raw_l2": 1e-2}
     trials = [
         *(Trial(rule, rule) for rule in ("random", *STATIC_RULES, "static-optimal", "stale-optimal")),
-        Trial("att-maddpg", named("att_maddpg", world, **changes), steps),
+        Trial("att-maddpg", named("att_maddpg", world, critic=AttentionHeads(scale=0.0), **changes), steps),
         Trial("maddpg", named("maddpg", world, **changes), steps),
         Trial("att-maddpg (paper)", named("att_maddpg", world, "paper"), paper_steps),
         *(Trial(rule, rule) for rule in ("decentralized-bound", "optimal-routing")),
