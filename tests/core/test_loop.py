@@ -82,7 +82,16 @@ def test_nothing_is_reported_before_the_end_and_everything_starts_again_after_it
     assert score.reward["a"].tolist() == [1, 10]
     score, _ = scored((both, (1, 10), True))
     assert score.reward["a"].tolist() == [0, 0]
-    assert (int(score.length), float(score.measure["height"])) == (0, 0)
+    assert (int(score.length), *map(float, score.measure["height"])) == (0, 0, 0)
+
+
+def test_a_measure_that_is_not_made_in_every_step_is_a_mean_over_the_others():
+    score = loop.nothing_scored(shown((True, True)), {"sometimes": jnp.float32(0), "never": jnp.float32(0)})
+    for sometimes, last in ((np.nan, False), (3.0, False), (5.0, True)):
+        measured = {"sometimes": jnp.float32(sometimes), "never": jnp.float32(np.nan)}
+        score, summary = loop.tally(score, shown((True, True)), shown((True, True), last=last), measured)
+    assert float(summary["world/sometimes"]) == 4
+    assert np.isnan(summary["world/never"])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def test_a_step_by_hand():
     assert bool(then.last)
     np.testing.assert_array_equal(then.discount["agent"], 1)
     measured = jax.jit(env.measure)(state)
-    assert float(measured["final_distance"]) == pytest.approx(25 * np.mean(nearest))
+    assert float(measured["final_distance"]) == pytest.approx(np.mean(nearest))
     assert float(measured["covered"]) == 0
 
 

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 
 from covey.core.checks import within
 from covey.core.errors import BadInput
-from covey.core.types import Spec, action_size
+from covey.core.types import Metrics, Spec, action_size
+from covey.learning.targets import masked_mean
 from covey.nn.joint import View, others, ravel
 from covey.nn.nets import MLP, Linear, linears
 
@@ -241,6 +242,18 @@ class AttentionHeads(Critic):
         weights = jax.nn.softmax(scale * (heads @ h))  # W_i^k, equation 8
         q = net.out(weights @ heads)[0]  # equation 9, then "real Q-value"
         return q, Attention(values=jax.vmap(net.out)(heads)[:, 0], weights=weights)
+
+
+def attention_metrics(name: str, attention: Any, weight: Any) -> Metrics:
+    """Mean weight and value of every head, and the mean entropy of the weights in nats, over living agents."""
+    if not isinstance(attention, Attention):
+        return {}
+    entropy = -jnp.sum(attention.weights * jnp.log(attention.weights + 1e-12), -1)
+    metrics = {f"attention/{name}/entropy": masked_mean(entropy, weight)}
+    for k in range(attention.weights.shape[-1]):
+        metrics[f"attention/{name}/weight/head_{k}"] = masked_mean(attention.weights[..., k], weight)
+        metrics[f"attention/{name}/value/head_{k}"] = masked_mean(attention.values[..., k], weight)
+    return metrics
 
 
 def check_heads(heads: int) -> None:

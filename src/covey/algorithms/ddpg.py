@@ -18,7 +18,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from covey.algorithms.critics import Attention, AttentionHeads, Critic, Heads, Independent, Joint, SharedTrunk
+from covey.algorithms.critics import (
+    AttentionHeads,
+    Critic,
+    Heads,
+    Independent,
+    Joint,
+    SharedTrunk,
+    attention_metrics,
+)
 from covey.core.algorithm import Algorithm, Plan, paced
 from covey.core.checks import within
 from covey.core.errors import BadInput
@@ -318,18 +326,6 @@ class DDPG(Algorithm):
         view = jax.vmap(see, out_axes=1)(obs, action, own)
         value = jax.vmap(jax.vmap(self.critic.value, (None, 0)), out_axes=1)
         return value(self.critic.arrange(critic, self.spec, name), view)
-
-
-def attention_metrics(name: str, attention: Any, weight: Any) -> Metrics:
-    """Mean weight and value of every head, and the mean entropy of the weights in nats, over living agents."""
-    if not isinstance(attention, Attention):
-        return {}
-    entropy = -jnp.sum(attention.weights * jnp.log(attention.weights + 1e-12), -1)
-    metrics = {f"attention/{name}/entropy": masked_mean(entropy, weight)}
-    for k in range(attention.weights.shape[-1]):
-        metrics[f"attention/{name}/weight/head_{k}"] = masked_mean(attention.weights[..., k], weight)
-        metrics[f"attention/{name}/value/head_{k}"] = masked_mean(attention.values[..., k], weight)
-    return metrics
 
 
 # ---------------------------------------------------------------------------------------------------------------------

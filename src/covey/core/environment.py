@@ -36,7 +36,10 @@ class Environment(Protocol):
     def step(self, key: Any, state: Any, action: Groups) -> tuple[Any, TimeStep]: ...
 
     def measure(self, state: Any) -> dict[str, Any]:
-        """Numbers people want to see, of the step that led to `state`: scalars, averaged over an episode."""
+        """Numbers people want to see, of the step that led to `state`: scalars, averaged over an episode.
+
+        NaN where there is nothing to measure in this step; it is left out of the average.
+        """
         ...
 
     def reference(self) -> Reference | None:

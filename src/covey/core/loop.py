@@ -26,19 +26,24 @@ from covey.core.program import program
 from covey.core.types import Groups, Metrics, Run, TimeStep, Transition
 
 
+class Total(NamedTuple):
+    """A mean in the making: what was reported, and how often."""
+
+    sum: Any  # [] or [S]
+    count: Any  # [] or [S]
+
+    def add(self, value: Any) -> Total:
+        """With one more value, which is left out where it is NaN."""
+        there = ~jnp.isnan(value)
+        return Total(self.sum + jnp.where(there, value, 0.0), self.count + there)
+
+
 class Score(NamedTuple):
     """Sums over the running episode of one lane."""
 
     reward: Groups  # [n]
     length: Any  # []
-    measure: Metrics  # []
-
-
-class Total(NamedTuple):
-    """A mean in the making: what was reported, and how often."""
-
-    sum: Any  # [S]
-    count: Any  # [S]
+    measure: dict[str, Total]  # []
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -49,18 +54,19 @@ def tally(score: Score, now: TimeStep, then: TimeStep, measured: Metrics) -> tup
     """Add a step to the score of ONE lane. The summary holds the episode's numbers if it ended here, else NaN.
 
     Rewards count for agents that were alive when they acted. `return/<group>/mean_agent` is the mean over the agents of
-    a group of each agent's undiscounted return, `return/team_sum` the sum over all agents of the world.
+    a group of each agent's undiscounted return, `return/team_sum` the sum over all agents of the world. A measure is a
+    mean over the steps in which it was made (was not NaN).
     """
     earned = {name: jnp.where(now.alive[name], reward, 0.0) for name, reward in then.reward.items()}
     score = Score(
         reward=jax.tree.map(jnp.add, score.reward, earned),
         length=score.length + 1,
-        measure=jax.tree.map(lambda total, x: total + jnp.asarray(x, jnp.float32), score.measure, measured),
+        measure={name: score.measure[name].add(jnp.asarray(x, jnp.float32)) for name, x in measured.items()},
     )
     summary = {f"return/{name}/mean_agent": reward.mean() for name, reward in score.reward.items()}
     summary["return/team_sum"] = sum(reward.sum() for reward in score.reward.values())
     summary["steps/episode"] = score.length.astype(jnp.float32)
-    summary |= {f"world/{name}": total / score.length for name, total in score.measure.items()}
+    summary |= {f"world/{name}": total.sum / total.count for name, total in score.measure.items()}
     summary = {name: jnp.where(then.last, value, jnp.nan) for name, value in summary.items()}
     return jax.tree.map(lambda x: jnp.where(then.last, jnp.zeros_like(x), x), score), summary
 
@@ -68,7 +74,7 @@ def tally(score: Score, now: TimeStep, then: TimeStep, measured: Metrics) -> tup
 def nothing_scored(now: TimeStep, measured: Metrics) -> Score:
     """The score of ONE lane before its first step."""
     zeros = {name: jnp.zeros(reward.shape, jnp.float32) for name, reward in now.reward.items()}
-    return Score(zeros, jnp.int32(0), {name: jnp.float32(0) for name in measured})
+    return Score(zeros, jnp.int32(0), {name: Total(jnp.float32(0), jnp.float32(0)) for name in measured})
 
 
 def select(flag: Any, new: Any, old: Any) -> Any:

@@ -97,7 +97,7 @@ class Navigation(eqx.Module):
         nearest = plane.distances(state.position, state.landmark).min(axis=0)
         measured = {
             "distance": nearest.mean(),
-            "final_distance": plane.at_end(nearest.mean(), state.clock, state.clock >= self.time_limit),
+            "final_distance": plane.at_end(nearest.mean(), state.clock >= self.time_limit),
             "covered": (nearest <= self.speed).mean(dtype=jnp.float32),
         }
         if self.agents**self.landmarks <= MOST_CHOICES:

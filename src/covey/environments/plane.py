@@ -127,9 +127,9 @@ class GreedyPursuit(eqx.Module):
 # Numbers
 
 
-def at_end(value: Any, length: Any, last: Any) -> Any:
-    """A measure whose mean over an episode of `length` steps is the `value` it has at the end."""
-    return jnp.where(last, value * length, 0.0).astype(jnp.float32)
+def at_end(value: Any, last: Any) -> Any:
+    """A measure that is made at the end of an episode only, and not (NaN) in the steps before."""
+    return jnp.where(last, jnp.asarray(value, jnp.float32), jnp.nan)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -122,8 +122,8 @@ class Pursuit(eqx.Module):
         measured = {
             "distance": distance,
             "contact": contact.astype(jnp.float32),
-            "captured": plane.at_end(captured, state.clock, last),
-            "steps_to_capture": plane.at_end(jnp.where(captured, state.caught_at, state.clock), state.clock, last),
+            "captured": plane.at_end(captured, last),
+            "steps_to_capture": plane.at_end(jnp.where(captured, state.caught_at, state.clock), last),
         }
         if not self.end_on_capture:
             reach = self.speed * state.clock
