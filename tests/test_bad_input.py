@@ -131,6 +131,7 @@ VALUES = [
     ("train maddpg navigation --env.agents 0", "there are 0 agents"),
     ("train maddpg navigation --env.size inf", "the side of the plane is inf"),
     ("train maddpg navigation --env.speed 0", "speed is 0"),
+    ("train maddpg pursuit --env.unit 0", "`unit` is 0"),
     ("train maddpg routing/small --env.delays maybe", "invalid choice 'maybe' for argument '--env.delays'"),
     ("train maddpg routing/small --env.failure-rate 2", "`failure_rate` is a probability"),
     ("train maddpg routing/small --env.demand-scale -1", "`demand_scale` must be a positive number"),

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from covey import algorithms
 from covey.core.environment import Environment
 from covey.environments import plane
 from covey.environments.navigation import navigation
@@ -77,10 +78,28 @@ def test_motion_by_hand():
 def test_sight_by_hand():
     position, velocity = jnp.array([[1.0, 1.0], [4.0, 5.0]]), jnp.array([[0.5, 0.0], [0.0, -0.5]])
     target, target_velocity = jnp.array([[1.0, 6.0]]), jnp.array([[0.0, 0.5]])
-    seen = plane.sight(position, velocity, target, target_velocity, 0.5, 10.0, see_position=True)
+    see = partial(plane.sight, position, velocity, target, target_velocity, speed=0.5, size=10.0, see_position=True)
     first = [1, 0, 0, 0.5, -1, 1, 0.3, 0.4, -1, -1, -0.4, -0.4]
     second = [0, -1, -0.3, 0.1, 0, 2, -0.3, -0.4, 1, 1, -0.1, 0.0]
-    np.testing.assert_allclose(seen, [first, second], atol=1e-6)
+    np.testing.assert_allclose(see(unit=10.0), [first, second], atol=1e-6)
+    lengths = np.array([0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1])
+    finer = np.where(lengths, 4 * np.array([first, second]), [first, second])
+    np.testing.assert_allclose(see(unit=2.5), finer, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [navigation, pursuit])
+def test_rules_do_not_depend_on_the_unit_of_sight(make):
+    worlds = make(), make(unit=1.0)
+    assert [world.spec.groups[name].obs[1].unit for world in worlds for name in world.spec.groups] == [
+        "10 plane units",
+        "1 plane units",
+    ]
+    for name in worlds[0].rules():
+        first, second = (
+            algorithms.make(name, world).act((), (), world.reset(jax.random.key(3))[1], None, 0, explore=False)[0]
+            for world in worlds
+        )
+        jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), first, second)
 
 
 @pytest.mark.parametrize("env", [WORLDS["uneven navigation"], WORLDS["pursuit"]], ids=["navigation", "pursuit"])

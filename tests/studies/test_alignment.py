@@ -18,7 +18,7 @@ from covey.environments.routing import topologies
 from covey.environments.routing.build import Options, build
 from covey.runs.episode import record
 from covey.runs.policy import Policy
-from covey.studies.alignment import alignment, of_logits
+from covey.studies.alignment import alignment, foresight, of_logits
 
 PARTS = (2, 3)
 
@@ -51,6 +51,27 @@ def test_a_critic_that_is_right_and_its_opposite(sign):
     policy = policy_of(Knows(sign=sign))
     episode = record(policy.environment, policy.algorithm, policy.state, jax.random.key(0))
     np.testing.assert_allclose(alignment(policy, episode), sign, atol=1e-4)
+
+
+def with_gamma(policy, gamma):
+    return policy._replace(algorithm=dataclasses.replace(policy.algorithm, gamma=gamma))
+
+
+def test_a_critic_that_is_right_promises_what_is_earned():
+    fit = foresight(with_gamma(policy_of(Knows()), 0.0), jax.random.key(0), lanes=4)
+    np.testing.assert_allclose(fit.bias, [0, 0], atol=1e-5)
+    np.testing.assert_allclose(fit.explained, [1, 1], atol=1e-4)
+
+
+def test_a_critic_that_is_wrong_promises_too_little_and_explains_nothing():
+    fit = foresight(with_gamma(policy_of(Knows(sign=-1.0)), 0.0), jax.random.key(0), lanes=4)
+    np.testing.assert_allclose(fit.bias, -1, atol=0.1)  # minus twice a reward of about a half
+    assert (fit.explained < 0).all()
+
+
+def test_a_critic_of_the_future_cannot_be_held_against_the_present():
+    with pytest.raises(BadInput, match="γ = 0"):
+        foresight(with_gamma(policy_of(Knows()), 0.5), jax.random.key(0))
 
 
 def test_gradients_in_logits_by_the_chain_rule():

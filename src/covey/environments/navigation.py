@@ -43,11 +43,11 @@ class Navigation(eqx.Module):
     The plane is [0, size]². Agents and landmarks are drawn uniformly at reset; landmarks stay. In one step an agent
     moves by its action, shortened to `speed` where it is faster; walls stop it; agents pass through each other.
 
-    Group `agent`. Observation, float32 [2 + 2L + 4(n - 1)], positions in sides of the plane and velocities in top
-    speeds, so that all but rare entries lie in [-1, 1]: the own velocity (2); each landmark's position relative to the
-    own (2L); each other agent's position (2(n - 1)) and velocity (2(n - 1)) relative to the own, in the order of their
-    numbers. With `see_position` also the own position, relative to the center (2). Velocities are the steps that were
-    made, 0 after a reset.
+    Group `agent`. Observation, float32 [2 + 2L + 4(n - 1)], positions in units of `unit` (by default the side of the
+    plane, so that all but rare entries lie in [-1, 1]) and velocities in top speeds: the own velocity (2); each
+    landmark's position relative to the own (2L); each other agent's position (2(n - 1)) and velocity (2(n - 1))
+    relative to the own, in the order of their numbers. With `see_position` also the own position, relative to the
+    center (2). Velocities are the steps that were made, 0 after a reset.
     Action: Box, float32 [2], the velocity in plane units per step, each coordinate in [-speed, speed].
     Reward, shared: minus the distance from a landmark to its nearest agent, averaged over the landmarks, in plane
     units, after the step.
@@ -62,11 +62,12 @@ class Navigation(eqx.Module):
     landmarks: int = eqx.field(static=True)
     time_limit: int = eqx.field(static=True)
     see_position: bool = eqx.field(static=True)
+    unit: float = eqx.field(static=True)  # static because the spec names it
 
     @property
     def spec(self) -> Spec:
         n, count = self.agents, self.landmarks
-        obs = plane.sight_fields("landmarks", count, n, moving=False, see_position=self.see_position)
+        obs = plane.sight_fields("landmarks", count, n, moving=False, see_position=self.see_position, unit=self.unit)
         names = tuple(f"agent_{i}" for i in range(n))
         group = Group(names, obs, Box((-self.speed,) * 2, (self.speed,) * 2))
         state = (
@@ -114,7 +115,7 @@ class Navigation(eqx.Module):
         return Reference("rule", "best-assignment", how)
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
-        greedy = plane.GreedyPursuit(self.speed, self.size, "agent", self.landmarks)
+        greedy = plane.GreedyPursuit(self.speed, self.unit, "agent", self.landmarks)
         return {
             "greedy-pursuit": lambda: Scripted(self.spec, ("agent",), greedy),
             "assignment": lambda: self._assigned(least_travel),
@@ -142,7 +143,14 @@ class Navigation(eqx.Module):
     def _show(self, state: NavigationState, reward: Any) -> TimeStep:
         n = self.agents
         seen = plane.sight(
-            state.position, state.velocity, state.landmark, None, self.speed, self.size, self.see_position
+            state.position,
+            state.velocity,
+            state.landmark,
+            None,
+            speed=self.speed,
+            size=self.size,
+            unit=self.unit,
+            see_position=self.see_position,
         )
         centered = [state.position / self.size - 0.5, state.velocity / self.speed, state.landmark / self.size - 0.5]
         left = 1.0 - state.clock / self.time_limit
@@ -172,6 +180,7 @@ def navigation(
     speed: float = 0.25,
     time_limit: int = 25,
     see_position: bool = False,
+    unit: float | None = None,
 ) -> Navigation:
     """A few agents cover a few landmarks in a plane.
 
@@ -182,10 +191,13 @@ def navigation(
         speed: Top speed of an agent, in plane units per step.
         time_limit: Length of an episode, in steps.
         see_position: Append the own position in the plane to what an agent sees.
+        unit: The length in which positions are seen, in plane units; None: the side of the plane.
     """
     plane.check_plane(size, time_limit, agents=agents, landmarks=landmarks)
     plane.check_speed("speed", speed, size)
-    return Navigation(size, speed, agents, landmarks, time_limit, see_position)
+    unit = size if unit is None else unit
+    plane.check_unit(unit)
+    return Navigation(size, speed, agents, landmarks, time_limit, see_position, unit)
 
 
 def mean_distance(position: Any, landmark: Any) -> Any:

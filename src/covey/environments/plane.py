@@ -28,6 +28,12 @@ def check_plane(size: float, time_limit: int, **counts: int) -> None:
             raise BadInput(f"there are {count} {name}: the world needs at least one.")
 
 
+def check_unit(unit: float) -> None:
+    """Refuse a unit of sight in which nothing can be measured."""
+    if not 0 < unit < np.inf:
+        raise BadInput(f"`unit` is {unit}: positions can be seen in units of a finite length above 0 only.")
+
+
 def check_speed(name: str, speed: float, size: float) -> None:
     """Refuse speeds that stand still or cross the plane in one step."""
     if not 0 < speed <= size:
@@ -77,30 +83,45 @@ def mates(x: Any) -> Any:
     return x[others] - x[:, None]
 
 
-def sight_fields(targets: str, count: int, agents: int, moving: bool, see_position: bool) -> tuple[Field, ...]:
-    """The fields of `sight`, in its order: positions in sides of the plane, velocities in top speeds."""
-    fields = [Field("velocity", (2,), "top speeds"), Field(targets, (count, 2), "sides")]
+def sight_fields(
+    targets: str, count: int, agents: int, moving: bool, see_position: bool, unit: float
+) -> tuple[Field, ...]:
+    """The fields of `sight`, in its order: positions in units of sight, velocities in top speeds."""
+    length = f"{unit:g} plane units"
+    fields = [Field("velocity", (2,), "top speeds"), Field(targets, (count, 2), length)]
     if moving:
         fields.append(Field(f"{targets}_velocity", (count, 2), "top speeds"))
     if agents > 1:
-        fields += [Field("mates", (agents - 1, 2), "sides"), Field("mates_velocity", (agents - 1, 2), "top speeds")]
+        fields += [Field("mates", (agents - 1, 2), length), Field("mates_velocity", (agents - 1, 2), "top speeds")]
     if see_position:
-        fields.append(Field("position", (2,), "sides"))
+        fields.append(Field("position", (2,), length))
     return tuple(fields)
 
 
 def sight(
-    position: Any, velocity: Any, target: Any, target_velocity: Any | None, speed: Any, size: Any, see_position: bool
+    position: Any,
+    velocity: Any,
+    target: Any,
+    target_velocity: Any | None,
+    *,
+    speed: Any,
+    size: Any,
+    unit: float,
+    see_position: bool,
 ) -> Any:
-    """What agents at `position` [n, 2] see, [n, D]; everything but the own velocity and position is relative."""
+    """What agents at `position` [n, 2] see, [n, D]; everything but the own velocity and position is relative.
+
+    Velocities are seen in units of `speed`, positions in units of `unit`: the smaller it is, the finer they are told
+    apart close by.
+    """
     n = position.shape[0]
-    parts = [velocity / speed, (target[None] - position[:, None]) / size]
+    parts = [velocity / speed, (target[None] - position[:, None]) / unit]
     if target_velocity is not None:
         parts.append((target_velocity[None] - velocity[:, None]) / speed)
     if n > 1:
-        parts += [mates(position) / size, mates(velocity) / speed]
+        parts += [mates(position) / unit, mates(velocity) / speed]
     if see_position:
-        parts.append(position / size - 0.5)
+        parts.append((position - 0.5 * size) / unit)
     return jnp.concatenate([part.reshape(n, -1) for part in parts], axis=1).astype(jnp.float32)
 
 
@@ -112,13 +133,13 @@ class GreedyPursuit(eqx.Module):
     """Every agent heads for the nearest target it sees (of equals the first) and stops on it."""
 
     speed: float
-    size: float
+    unit: float
     group: str = eqx.field(static=True)
     targets: int = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
         obs = now.obs[self.group]
-        offset = self.size * obs[:, 2 : 2 + 2 * self.targets].reshape(-1, self.targets, 2)
+        offset = self.unit * obs[:, 2 : 2 + 2 * self.targets].reshape(-1, self.targets, 2)
         nearest = jnp.linalg.norm(offset, axis=-1).argmin(axis=1)
         return {self.group: limited(offset[jnp.arange(offset.shape[0]), nearest], self.speed)}
 

@@ -46,7 +46,7 @@ class Pursuit(eqx.Module):
     direction that is drawn uniformly, and walls mirror it. There is contact where the nearest predator is within
     `radius` of the prey after the step.
 
-    Group `predator`. Observation, float32 [6 + 4(n - 1)], positions in sides of the plane and velocities in top speeds
+    Group `predator`. Observation, float32 [6 + 4(n - 1)], positions in units of `unit` and velocities in top speeds
     of a predator: the own velocity (2); the prey's position (2) and velocity (2) relative to the own; each other
     predator's position (2(n - 1)) and velocity (2(n - 1)) relative to the own, in the order of their numbers. With
     `see_position` also the own position, relative to the center (2). Velocities are the steps that were made, 0 after
@@ -69,11 +69,12 @@ class Pursuit(eqx.Module):
     time_limit: int = eqx.field(static=True)
     end_on_capture: bool = eqx.field(static=True)
     see_position: bool = eqx.field(static=True)
+    unit: float = eqx.field(static=True)  # static because the spec names it
 
     @property
     def spec(self) -> Spec:
         n = self.predators
-        obs = plane.sight_fields("prey", 1, n, moving=True, see_position=self.see_position)
+        obs = plane.sight_fields("prey", 1, n, moving=True, see_position=self.see_position, unit=self.unit)
         names = tuple(f"predator_{i}" for i in range(n))
         group = Group(names, obs, Box((-self.speed,) * 2, (self.speed,) * 2))
         state = (
@@ -144,8 +145,8 @@ class Pursuit(eqx.Module):
         return Reference("rule", "surround", how)
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
-        greedy = plane.GreedyPursuit(self.speed, self.size, "predator", 1)
-        ring = Surround(self.speed, self.size, self.prey_speed, self.radius)
+        greedy = plane.GreedyPursuit(self.speed, self.unit, "predator", 1)
+        ring = Surround(self.speed, self.unit, self.prey_speed, self.radius)
         return {
             "greedy-pursuit": lambda: Scripted(self.spec, ("predator",), greedy),
             "surround": lambda: Scripted(self.spec, ("predator",), ring, knows="own observation and number"),
@@ -185,7 +186,14 @@ class Pursuit(eqx.Module):
         n, going_on = self.predators, jnp.where(over, 0.0, 1.0)
         prey, prey_velocity = state.prey[None], state.prey_velocity[None]
         seen = plane.sight(
-            state.position, state.velocity, prey, prey_velocity, self.speed, self.size, self.see_position
+            state.position,
+            state.velocity,
+            prey,
+            prey_velocity,
+            speed=self.speed,
+            size=self.size,
+            unit=self.unit,
+            see_position=self.see_position,
         )
         left = 1.0 - state.clock / self.time_limit
         world = [state.position / self.size - 0.5, state.velocity / self.speed]
@@ -210,6 +218,7 @@ def pursuit(
     time_limit: int = 25,
     end_on_capture: bool = False,
     see_position: bool = False,
+    unit: float | None = None,
 ) -> Pursuit:
     """Predators chase a prey that runs at random.
 
@@ -223,13 +232,16 @@ def pursuit(
         time_limit: Length of an episode, in steps.
         end_on_capture: End the episode at the first contact.
         see_position: Append the own position in the plane to what a predator sees.
+        unit: The length in which positions are seen, in plane units; None: the side of the plane.
     """
     plane.check_plane(size, time_limit, predators=predators)
     plane.check_speed("speed", speed, size)
     plane.check_speed("prey_speed", prey_speed, size)
     if not radius > 0:
         raise BadInput(f"the radius is {radius}: a prey that nobody can touch cannot be caught; make it above 0.")
-    return Pursuit(size, prey_speed, radius, bonus, speed, predators, time_limit, end_on_capture, see_position)
+    unit = size if unit is None else unit
+    plane.check_unit(unit)
+    return Pursuit(size, prey_speed, radius, bonus, speed, predators, time_limit, end_on_capture, see_position, unit)
 
 
 def nearest_distance(position: Any, prey: Any) -> Any:
@@ -246,12 +258,12 @@ class Surround(eqx.Module):
     """
 
     speed: float
-    size: float
+    unit: float
     prey_speed: float
     radius: float
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        offset = self.size * now.obs["predator"][:, 2:4]
+        offset = self.unit * now.obs["predator"][:, 2:4]
         n = offset.shape[0]
         ring = jnp.sqrt(jnp.maximum(self.prey_speed**2 - self.radius**2, 0.0))
         angle = 2.0 * np.pi * np.arange(n) / n

@@ -1,13 +1,16 @@
-"""Does a critic point where the world goes? The gradient of the learned value beside that of the simulator's reward.
+"""Does a critic point where the world goes, and does it know what the team earns now?
+
+    alignment   the gradient of the learned value beside that of the simulator's reward
+    foresight   the learned value beside the reward of fresh, exploring steps
 
 A deterministic policy follows ∇_a Q_i at its own action. In a world whose step can be differentiated and where only
-the present reward counts, the true direction is ∇_a r. Both are taken with respect to the logits of the splits, so that
-only differences between the shares of a part count.
+the present reward counts (γ = 0), the true direction is ∇_a r. Both are taken with respect to the logits of the splits,
+so that only differences between the shares of a part count.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,6 +19,7 @@ import numpy as np
 
 from covey.algorithms.ddpg import DDPG
 from covey.core.errors import BadInput
+from covey.core.loop import as_arguments, collect, start
 from covey.core.types import Groups, Splits, TimeStep
 from covey.nn.joint import actions, observations
 from covey.runs.episode import Episode
@@ -52,6 +56,41 @@ def _cosine(algorithm: DDPG, critic: Any, world: Any, now: TimeStep, states: Any
     learned, exact = (of_logits(jax.grad(f)(own), own, group.action.parts) for f in (value, reward))
     sizes = jnp.linalg.norm(learned, axis=1) * jnp.linalg.norm(exact, axis=1)
     return jnp.where(sizes > 0, (learned * exact).sum(1) / jnp.maximum(sizes, 1e-30), 0.0)
+
+
+class Foresight(NamedTuple):
+    """Per agent [n]: what its critic promises beyond the reward, on average, and the share of the reward's variance
+    that it explains (1 at best, negative where a constant would do better)."""
+
+    bias: np.ndarray
+    explained: np.ndarray
+
+
+def foresight(policy: Policy, key: Any, lanes: int = 32) -> Foresight:
+    """How well critics know the reward of what the team does now: `lanes` episodes of training, while exploring.
+
+    BadInput where there is no critic, or where it promises more than the present reward.
+    """
+    world, algorithm = policy.environment, policy.algorithm
+    if not isinstance(algorithm, DDPG) or algorithm.gamma != 0 or len(world.spec.groups) > 1:
+        raise BadInput("a critic can be held against rewards for the DDPG family with γ = 0, where there is one group.")
+    arrays, static = as_arguments(world, algorithm)
+
+    @jax.jit
+    def play(arrays, agent, keys, step):
+        world, algorithm = eqx.combine(arrays, static)
+        run = start(world, algorithm, keys, lanes)._replace(agent=jax.tree.map(lambda x: x[None], agent), step=step)
+        _, rollout, _ = collect(world, algorithm, run, keys, world.spec.time_limit)
+        now, action, then = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), rollout[:3])
+        (name,) = world.spec.groups
+        seen = jax.vmap(lambda now: observations(world.spec, now))(now)
+        done = jax.vmap(lambda now, action: actions(world.spec, now, action))(now, action)
+        promised, _ = algorithm.value(agent.nets.critic[0], name, seen, done)
+        return promised, then.reward[name]
+
+    promised, reward = jax.device_get(play(arrays, policy.state, key[None], jnp.int32(policy.step)))
+    error = promised - reward
+    return Foresight(error.mean(0), 1.0 - (error**2).mean(0) / reward.var(0))
 
 
 def of_logits(gradient: Any, shares: Any, parts: tuple[int, ...]) -> Any:
