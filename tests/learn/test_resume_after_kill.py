@@ -26,7 +26,7 @@ from covey.core.cores import use_cores
 use_cores()  # as the commands do: the seeds are on devices of their own
 from covey.runs.train import train
 algorithm, world, steps, out = sys.argv[1:]
-train(algorithm, world, steps=int(steps), seeds=2, out=out, resume=True, checkpoint_every_s=0.2, chunk=25, episodes=2,
+train(algorithm, world, steps=int(steps), seeds=2, out=out, resume=True, checkpoint_every_s=0.2, chunk=100, episodes=2,
       quiet=True)
 """
 STEPS = 1500
@@ -55,7 +55,7 @@ def killed_until_done(command, out, seed):
         while process.poll() is None and checkpoint.latest(out / "checkpoints") is None:
             time.sleep(0.05)
         try:
-            if process.wait(timeout=moments.uniform(0.2, 4.0) if kills < 3 else 300) == 0:
+            if process.wait(timeout=moments.uniform(0.2, 4.0) if kills < 2 else 300) == 0:
                 return kills
         except subprocess.TimeoutExpired:
             process.kill()

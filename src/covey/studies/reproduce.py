@@ -19,21 +19,24 @@ class Study(NamedTuple):
 
 STUDIES: dict[str, Study] = {
     "att-maddpg/demo": Study(
-        "covey.studies.att_maddpg:demo",
+        "covey.studies.att_maddpg.routing:demo",
         "Routers learn to share a link: learners beside rules, bound and optimum, 5 min.",
     ),
     "att-maddpg/routing-small": Study(
-        "covey.studies.att_maddpg:routing_small", "Figure 5 on the contended small network, with and without a probe."
+        "covey.studies.att_maddpg.routing:routing_small",
+        "Figure 5: two routers and a contended link, with and without a probe.",
     ),
-    "att-maddpg/routing-large": Study("covey.studies.att_maddpg:routing_large", "Figure 6: seven routers, hop by hop."),
+    "att-maddpg/routing-large": Study(
+        "covey.studies.att_maddpg.routing:routing_large", "Figure 6: seven routers, hop by hop."
+    ),
     "att-maddpg/heads": Study(
-        "covey.studies.att_maddpg:heads", "Figure 7: how many heads, and the ablation without attention."
+        "covey.studies.att_maddpg.routing:heads", "Figure 7: how many heads, and the ablation without attention."
     ),
     "att-maddpg/benchmarks": Study(
-        "covey.studies.att_maddpg:benchmarks", "Table 2: cooperative navigation and predator-prey."
+        "covey.studies.att_maddpg.benchmarks:benchmarks", "Table 2: cooperative navigation and predator-prey."
     ),
     "att-maddpg/abilene": Study(
-        "covey.studies.att_maddpg:abilene", "Traffic engineering on Abilene, real matrices where you have them."
+        "covey.studies.att_maddpg.abilene:abilene", "Traffic engineering on Abilene, real matrices where you have them."
     ),
 }
 
