@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from covey import environments
@@ -115,7 +116,7 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
     say_difference(say, outcomes, "att-maddpg", "maddpg")
     learners = {name: outcomes[name] for name in ("att-maddpg", "maddpg")}
     figure = learning_curves(
-        "large, hop by hop", learners, outcomes, ("wcmp-path", "equal", "decentralized-bound", "optimal-routing")
+        "large, hop by hop", learners, outcomes, ("wcmp-path", "equal", "static-optimal", "decentralized-bound")
     )
     say(f"picture: {plots.save(figure, out / 'learning.png')}")
     final = published("fig6_large")
@@ -129,14 +130,16 @@ def heads(*, quick: bool, out: Path, say: Say) -> None:
     world = environments.make("routing/small-contended")
     steps, seeds = (600, 2) if quick else (10_000, 10)
     counts = (2, 4, 8, 12, 16)
+    critics = {f"K={k}": ("att_maddpg", AttentionHeads(heads=k)) for k in counts} | {
+        "khead literal": ("khead_maddpg", Heads()),
+        "khead fair": ("khead_maddpg", Heads(teammate_actions=True)),
+        "khead fair mean": ("khead_maddpg", Heads(teammate_actions=True, merge="mean")),
+    }
+    family = ("maddpg", "ps-maddpg", "iddpg", "matd3")
+    learner = partial(named, environment=world, raw_l2=1e-2)
     trials = [
-        *(Trial(f"K={k}", named("att_maddpg", world, critic=AttentionHeads(heads=k)), steps) for k in counts),
-        Trial("khead literal", "khead-maddpg", steps),
-        Trial("khead fair", named("khead_maddpg", world, critic=Heads(teammate_actions=True)), steps),
-        Trial(
-            "khead fair mean", named("khead_maddpg", world, critic=Heads(teammate_actions=True, merge="mean")), steps
-        ),
-        *(Trial(id, id, steps) for id in ("maddpg", "ps-maddpg", "iddpg", "matd3")),
+        *(Trial(label, learner(name, critic=critic), steps) for label, (name, critic) in critics.items()),
+        *(Trial(id, learner(id.replace("-", "_")), steps) for id in family),
         *(Trial(rule, rule) for rule in (*STATIC_RULES, "decentralized-bound", "optimal-routing")),
     ]
     say_plan(say, trials, seeds, "small")
