@@ -37,8 +37,8 @@ TABLE_2 = {
 
 PLANE = {
     "navigation": ("navigation", {}, 60_000),
-    "pursuit": ("pursuit", {"unit": 1.0}, 5000),
-    "pursuit at radius 0.2": ("pursuit", {"unit": 1.0, "radius": 0.2}, 5000),
+    "pursuit": ("pursuit", {"unit": 1.0}, 4000),
+    "pursuit at radius 0.2": ("pursuit", {"unit": 1.0, "radius": 0.2}, 4000),
 }
 """Title of a table: world, its options, and updates. At the default radius pursuit leaves nothing to coordinate.
 Predators have to stand within a few hundredths of a side to hold the prey, so they see in units of the plane."""
