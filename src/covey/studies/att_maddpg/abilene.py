@@ -34,7 +34,7 @@ def abilene(*, quick: bool, out: Path, say: Say) -> None:
     data = os.environ.get("COVEY_DATA")
     where = f"routing:{Path(data) / 'abilene-cfrrl' / 'Abilene'}" if data else "routing/abilene"
     world = environments.make(where, **({"train_share": 0.5} if data else {}))
-    steps, fast_steps, seeds = (6400, 400, 2) if quick else (192_000, 8000, 4)
+    steps, fast_steps, seeds = (6400, 400, 2) if quick else (192_000, 3000, 4)
     fast = named("maddpg", world, gamma=0.0, horizon=8)
     rules = ("wcmp-path", "static-optimal", "stale-optimal", "direct-splitter", "decentralized-bound")
     learners = ("att-maddpg", "maddpg", "maddpg (fast actors)")
