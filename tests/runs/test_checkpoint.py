@@ -13,6 +13,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from covey.core.errors import BadInput
@@ -172,6 +173,17 @@ def test_disk_that_refuses(tmp_path, monkeypatch, number, words, where):
             save(tmp_path, 2)
     assert os.listdir(tmp_path) == ["1"]
     assert found(tmp_path).step == 1
+
+
+def test_folder_removed_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    def removed(self):
+        shutil.rmtree(tmp_path / "run")
+        raise ValueError("NOT_FOUND: rename failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.StandardCheckpointer, "wait_until_finished", removed)
+        with pytest.raises(BadInput, match="no such file or directory"):
+            save(tmp_path / "run" / "checkpoints", 1)
 
 
 def test_disk_without_room(tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ def test_scaled_changes_attention_only():
 
 def test_learners_of_a_study_differ_in_their_critics_only():
     pursuit = environments.make("pursuit")
-    for settings in (lambda name: on_abilene(name, GRAPH, 1000), lambda name: on_the_plane(name, pursuit, 1000)):
+    for settings in (lambda name: on_abilene(name, GRAPH, 1000), lambda name: on_the_plane(name, pursuit, 1000, 0.1)):
         first, second = settings("maddpg"), settings("att-maddpg")
         assert type(first.critic) is not type(second.critic)
         names = {name for name in vars(first) if name != "critic"}
@@ -48,7 +48,7 @@ def test_learners_of_a_study_differ_in_their_critics_only():
 
 @pytest.mark.parametrize("title", PLANE)
 def test_worlds_of_the_benchmarks_can_be_made(title):
-    name, options, _ = PLANE[title]
+    name, options, *_ = PLANE[title]
     assert environments.make(name, **options).reference().algorithm
 
 

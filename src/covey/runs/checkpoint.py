@@ -166,8 +166,10 @@ def _write_arrays(folder: Path, arrays: dict[str, Any]) -> None:
             checkpointer.save(folder.absolute(), arrays)
             checkpointer.wait_until_finished()
     except (OSError, RuntimeError, ValueError) as error:  # the storage layer's own types, with the system's words
-        if "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        full = "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
+        if full or not folder.parent.is_dir():  # the latter: somebody removed it
+            number = errno.ENOSPC if full else errno.ENOENT
+            raise OSError(number, os.strerror(number)) from error
         raise
 
 
