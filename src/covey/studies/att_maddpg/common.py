@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 STATIC_RULES = ("ecmp", "equal", "wcmp-link", "wcmp-path", "wcmp-residual")
 """What a practitioner would configure: the best of these is "the best rule"."""
 
-RATE = {"small": 5000.0, "large": 1000.0, "plane": 15_000.0, "abilene": 800.0}
+RATE = {"small": 5000.0, "large": 1000.0, "plane": 6000.0, "abilene": 800.0}
 """Learning steps per second (all seeds together) on two cores, for the plans."""
 
 
