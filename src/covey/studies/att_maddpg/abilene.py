@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,15 @@ def abilene(*, quick: bool, out: Path, say: Say) -> None:
     data = os.environ.get("COVEY_DATA")
     where = f"routing:{Path(data) / 'abilene-cfrrl' / 'Abilene'}" if data else "routing/abilene"
     world = environments.make(where, **({"train_share": 0.5} if data else {}))
-    steps, fast_steps, seeds = (6400, 400, 2) if quick else (192_000, 3000, 4)
-    fast = named("maddpg", world, gamma=0.0, horizon=8)
+    steps, seeds = (6400, 2) if quick else (192_000, 4)
     rules = ("wcmp-path", "static-optimal", "stale-optimal", "direct-splitter", "decentralized-bound")
-    learners = ("att-maddpg", "maddpg", "maddpg (fast actors)")
+    trained = {learner: on_abilene(learner, world, steps) for learner in ("att-maddpg", "maddpg")}
+    fast = named("maddpg", world).actor_lr
+    trained["maddpg (fast actors)"] = dataclasses.replace(trained["maddpg"], actor_lr=fast)
+    learners = list(trained)
     trials = [
         *(Trial(rule, rule) for rule in rules),
-        *(Trial(learner, on_abilene(learner, world, steps), steps, envs=8) for learner in learners[:2]),
-        Trial(learners[2], fast, fast_steps),
+        *(Trial(learner, algorithm, steps, envs=8) for learner, algorithm in trained.items()),
     ]
     say_plan(say, trials, seeds, "abilene")
     outcomes = run(trials, world, seeds=seeds, episodes=1, out=out, evaluations=8, say=say)
