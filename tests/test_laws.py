@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import pytest
 
-from covey.algorithms import ddpg
+from covey.algorithms import ddpg, ppo
 from covey.algorithms.random import random
 from covey.core.algorithm import Algorithm
 from covey.core.types import Spec
@@ -42,6 +42,10 @@ def small_ddpg(alias: Callable[..., ddpg.DDPG], spec: Spec) -> ddpg.DDPG:
     return dataclasses.replace(algorithm, critic=critic, replay=replay, width=8, horizon=2, updates=1, warmup=0)
 
 
+def small_ppo(alias: Callable[..., ppo.PPO], spec: Spec, **settings: Any) -> ppo.PPO:
+    return dataclasses.replace(alias(spec), width=8, horizon=4, epochs=2, minibatches=2, **settings)
+
+
 ALGORITHMS = {
     "random": Row(random),
     "iddpg": Row(functools.partial(small_ddpg, ddpg.iddpg)),
@@ -50,6 +54,9 @@ ALGORITHMS = {
     "khead-maddpg": Row(functools.partial(small_ddpg, ddpg.khead_maddpg)),
     "att-maddpg": Row(functools.partial(small_ddpg, ddpg.att_maddpg)),
     "matd3": Row(functools.partial(small_ddpg, ddpg.matd3)),
+    "ippo": Row(functools.partial(small_ppo, ppo.ippo)),
+    "mappo": Row(functools.partial(small_ppo, ppo.mappo)),
+    "mappo-gru": Row(functools.partial(small_ppo, ppo.mappo, units=4, chunk=2, burn_in=1), worlds=("discrete",)),
 }
 
 CORE = (

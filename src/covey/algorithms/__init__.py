@@ -43,6 +43,8 @@ ALIASES: dict[str, Alias] = {
         "covey.algorithms.ddpg:att_maddpg", "MADDPG whose critic weighs K heads by the teammates' actions."
     ),
     "matd3": Alias("covey.algorithms.ddpg:matd3", "MADDPG with twin critics, delayed actors and smoothed targets."),
+    "ippo": Alias("covey.algorithms.ppo:ippo", "Independent PPO: every agent's critic sees that agent alone."),
+    "mappo": Alias("covey.algorithms.ppo:mappo", "PPO for teams: centralized critics."),
     "random": Alias("covey.algorithms.random:random", "Uniform over what is legal; learns nothing.", ("tuned",)),
 }
 

@@ -31,6 +31,10 @@ class Parts(eqx.Module):
         shares = self._each(jax.nn.softmax, logits)
         return shares if legal is None else jnp.where(legal, shares, 0.0)
 
+    def log_softmax(self, logits):
+        """Logarithms of the shares per part."""
+        return self._each(jax.nn.log_softmax, logits)
+
     def one_hot(self, logits, legal):
         """1 at the largest legal logit of each part."""
         logits = logits if legal is None else jnp.where(legal, logits, FAR)
