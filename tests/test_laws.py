@@ -56,7 +56,7 @@ ALGORITHMS = {
     "matd3": Row(functools.partial(small_ddpg, ddpg.matd3)),
     "ippo": Row(functools.partial(small_ppo, ppo.ippo)),
     "mappo": Row(functools.partial(small_ppo, ppo.mappo)),
-    "mappo-gru": Row(functools.partial(small_ppo, ppo.mappo, units=4, chunk=2, burn_in=1), worlds=("discrete",)),
+    "mappo-gru": Row(functools.partial(small_ppo, ppo.mappo, units=4, sequence=2, burn_in=1), worlds=("discrete",)),
 }
 
 CORE = (

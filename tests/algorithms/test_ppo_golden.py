@@ -255,27 +255,27 @@ def test_the_ratio_is_one_before_anything_moved():
 # Memory
 
 
-@pytest.mark.parametrize(("chunk", "burn_in"), [(0, 0), (2, 0), (2, 2), (3, 1)])
-def test_chunks_hold_every_step_once_and_begin_with_what_was_carried(chunk, burn_in):
-    algorithm = small(DISCRETE, horizon=6, units=3, chunk=chunk, burn_in=burn_in)
+@pytest.mark.parametrize(("length", "burn_in"), [(0, 0), (2, 0), (2, 2), (3, 1)])
+def test_sequences_hold_every_step_once_and_begin_with_what_was_carried(length, burn_in):
+    algorithm = small(DISCRETE, horizon=6, units=3, sequence=length, burn_in=burn_in)
     steps = jnp.broadcast_to(jnp.arange(6)[:, None], (6, LANES))
     carry = steps[:, :, None, None] * jnp.ones((SIZE, 3))
     each = jnp.broadcast_to(steps[..., None], (6, LANES, SIZE))
     data = ppo.Data(each, each, None, each, each, each, each, each, each, steps >= 0, steps == 3, (carry, carry))
-    chunks = algorithm.in_chunks(data)
-    length = chunk or 6
-    assert chunks.counts.shape == (LANES, 6 // length, length + burn_in)
+    cut = algorithm.in_sequences(data)
+    length = length or 6
+    assert cut.counts.shape == (LANES, 6 // length, length + burn_in)
     for lane in range(LANES):
-        counted = np.asarray(chunks.obs[lane, ..., 0])[np.asarray(chunks.counts[lane])]
+        counted = np.asarray(cut.obs[lane, ..., 0])[np.asarray(cut.counts[lane])]
         assert sorted(counted) == list(range(6))
-        assert np.asarray(chunks.carry[0][lane, :, 0, 0]) == pytest.approx(np.asarray(chunks.obs[lane, :, 0, 0]))
-        for first, own in zip(chunks.obs[lane, 1:, 0, 0], range(length, 6, length), strict=True):
+        assert np.asarray(cut.carry[0][lane, :, 0, 0]) == pytest.approx(np.asarray(cut.obs[lane, :, 0, 0]))
+        for first, own in zip(cut.obs[lane, 1:, 0, 0], range(length, 6, length), strict=True):
             assert first == own - burn_in
 
 
-def test_a_chunk_replays_what_was_played():
+def test_a_sequence_replays_what_was_played():
     """Unrolled from what was carried, with the resets in between, the densities are those of acting."""
-    algorithm = small(DISCRETE, horizon=6, units=3, chunk=2, burn_in=2)
+    algorithm = small(DISCRETE, horizon=6, units=3, sequence=2, burn_in=2)
     state = jax.jit(lambda key: algorithm.init(key, LANES))(jax.random.key(3))
     draw, ends = np.random.default_rng(0), np.zeros((6, LANES), bool)
     ends[1, 0] = ends[4, 1] = True
@@ -303,8 +303,8 @@ def test_a_chunk_replays_what_was_played():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"units": 3, "chunk": 2}, "do not fill a horizon of 5"),
-        ({"units": 3, "chunk": 5, "burn_in": 1}, "exceed the horizon"),
+        ({"units": 3, "sequence": 2}, "do not fill a horizon of 5"),
+        ({"units": 3, "sequence": 5, "burn_in": 1}, "exceed the horizon"),
         ({"clip": 0.0}, "clip"),
         ({"sees": "own", "epochs": 0}, "epochs"),
     ],

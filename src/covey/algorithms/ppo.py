@@ -66,7 +66,7 @@ class Extra(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What a group learns from: leading [E, C, L], a lane's chunks of steps; within a chunk agents [n]."""
+    """What a group learns from: leading [E, C, L], a lane's sequences of steps; in each step agents [n]."""
 
     obs: Any  # [n, D]
     view: Any  # [n, G]  what the critic sees
@@ -114,10 +114,10 @@ class PPO(Algorithm):
     """Passes over a rollout."""
     minibatches: int = eqx.field(static=True, default=1)
     """Into how many minibatches of whole lanes each pass is cut."""
-    chunk: int = eqx.field(static=True, default=0)
+    sequence: int = eqx.field(static=True, default=0)
     """Steps through which a recurrent unit is differentiated; 0: the whole rollout."""
     burn_in: int = eqx.field(static=True, default=0)
-    """Steps before a chunk that are only there to warm up the recurrent unit."""
+    """Steps before a sequence that are only there to warm up the recurrent unit."""
     gamma: float = 0.99
     """Discount γ per step."""
     lam: float = 0.95
@@ -141,23 +141,25 @@ class PPO(Algorithm):
 
     def __check_init__(self):
         within(self, "[1, inf)", "width", "layers", "horizon", "epochs", "minibatches")
-        within(self, "[0, inf)", "units", "chunk", "burn_in")
+        within(self, "[0, inf)", "units", "sequence", "burn_in")
         within(self, "[0, 1]", "gamma", "lam", "scale_rate")
         within(self, "(0, inf)", "clip", "huber", "last_scale", "std")
         within(self, "(0, inf]", "max_norm")
         if self.horizon % self.length:
-            raise BadInput(f"chunks of {self.chunk} steps do not fill a horizon of {self.horizon}: choose a divisor.")
+            raise BadInput(
+                f"sequences of {self.sequence} steps do not fill a horizon of {self.horizon}: choose a divisor."
+            )
         if self.burn_in > self.horizon - self.length:
             raise BadInput(
-                f"`burn_in` {self.burn_in} and a chunk of {self.length} steps exceed the horizon of {self.horizon}."
+                f"`burn_in` {self.burn_in} and a sequence of {self.length} steps exceed the horizon of {self.horizon}."
             )
         if set(self.groups) - set(self.spec.groups):
             raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
 
     @property
     def length(self) -> int:
-        """Steps of a chunk, without those that burn in."""
-        return self.chunk or self.horizon
+        """Steps of a sequence, without those that burn in."""
+        return self.sequence or self.horizon
 
     @property
     def plan(self):
@@ -309,7 +311,7 @@ class PPO(Algorithm):
         return State(nets, scale), seen | jax.tree.map(lambda x: x.mean(0), metrics)
 
     def prepare(self, state: State, rollout: Transition) -> tuple[dict[str, Data], dict[str, Scale], Metrics]:
-        """What is learned from: advantages and targets of the old policy, chunk by chunk."""
+        """What is learned from: advantages and targets of the old policy, cut into sequences."""
         over = lambda f, now: jax.vmap(jax.vmap(f))(now)  # noqa: E731
         obs = over(lambda now: observations(self.spec, now), rollout.now)
         masks = over(lambda now: legal(self.spec, now), rollout.now)
@@ -335,7 +337,7 @@ class PPO(Algorithm):
             target = advantage + value
             scale[name] = state.scale[name].update(target, alive, self.scale_rate)
             metrics |= self._of_values(name, value, target, alive)
-            data[name] = self.in_chunks(
+            data[name] = self.in_sequences(
                 Data(
                     obs[name],
                     views[name],
@@ -361,15 +363,15 @@ class PPO(Algorithm):
             f"value/{name}/explained": 1.0 - error / jnp.maximum(spread, 1e-8),
         }
 
-    def in_chunks(self, data: Data) -> Data:
-        """[T, E, ...] -> [E, C, L, ...], each chunk with the steps before it that burn in (the first: after it)."""
+    def in_sequences(self, data: Data) -> Data:
+        """[T, E, ...] -> [E, C, L, ...], each sequence with the steps before it that burn in (the first: after it)."""
         begin = jnp.arange(0, self.horizon, self.length)
         first = jnp.maximum(begin - self.burn_in, 0)
         index = first[:, None] + jnp.arange(self.length + self.burn_in)  # [C, L]
         own = (index >= begin[:, None]) & (index < begin[:, None] + self.length)
-        chunks = jax.tree.map(lambda x: jnp.moveaxis(x[index], 2, 0), data)
-        first_carry = jax.tree.map(lambda x: x[:, :, 0], chunks.carry)
-        return chunks._replace(counts=chunks.counts & own, carry=first_carry)
+        cut = jax.tree.map(lambda x: jnp.moveaxis(x[index], 2, 0), data)
+        first_carry = jax.tree.map(lambda x: x[:, :, 0], cut.carry)
+        return cut._replace(counts=cut.counts & own, carry=first_carry)
 
     def update(self, nets: Nets, batch: dict[str, Data], step: Any) -> tuple[Nets, Metrics]:
         """One gradient step of actors and critics on a minibatch [B, C, L, ...] of whole lanes."""
@@ -461,8 +463,7 @@ def _settings(preset: str) -> dict[str, Any]:
     recurrent layer differentiated over ten steps (here five, which divide 25). tuned: without memory.
     """
     if preset == "paper":
-        rate = Linear(7e-4, 7e-4, 0.0)
-        return {"layers": 2, "units": 64, "horizon": 25, "chunk": 5, "epochs": 10, "actor_lr": rate, "critic_lr": rate}
+        return {"units": 64, "horizon": 25, "sequence": 5, "epochs": 10}
     if preset != "tuned":
         raise BadInput(f"preset {preset!r} is unknown; the PPO family has 'tuned' and 'paper'.")
     return {}
