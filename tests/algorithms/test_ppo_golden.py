@@ -305,6 +305,8 @@ def test_a_sequence_replays_what_was_played():
     [
         ({"units": 3, "sequence": 2}, "do not fill a horizon of 5"),
         ({"units": 3, "sequence": 5, "burn_in": 1}, "exceed the horizon"),
+        ({"sequence": 5}, "about memory"),
+        ({"burn_in": 1}, "about memory"),
         ({"clip": 0.0}, "clip"),
         ({"sees": "own", "epochs": 0}, "epochs"),
     ],

@@ -145,6 +145,8 @@ class PPO(Algorithm):
         within(self, "[0, 1]", "gamma", "lam", "scale_rate")
         within(self, "(0, inf)", "clip", "huber", "last_scale", "std")
         within(self, "(0, inf]", "max_norm")
+        if (self.sequence or self.burn_in) and not self.units:
+            raise BadInput("`sequence` and `burn_in` are about memory: set `units`, or leave both at 0.")
         if self.horizon % self.length:
             raise BadInput(
                 f"sequences of {self.sequence} steps do not fill a horizon of {self.horizon}: choose a divisor."
