@@ -33,6 +33,16 @@ def collected(horizon=6, explore=True):
     return collect(begin(algorithm))
 
 
+def test_a_run_begins_with_types_that_no_chunk_changes():
+    """Else the second chunk would be compiled anew."""
+
+    class Weak(Scribe):
+        def init(self, key, lanes):
+            return super().init(key, lanes)._replace(earned=jnp.asarray(0.5))
+
+    assert not begin(Weak(SPEC, ("a", "b"))).agent.earned.weak_type
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The score of one lane
 

@@ -65,7 +65,7 @@ def killed_until_done(command, out, seed):
 
 def pairs() -> list:
     """(algorithm, world, steps): two of them quick enough for `make test`."""
-    quick = {("att-maddpg", "toy/discrete"), ("matd3", "toy/continuous")}
+    quick = {("random", "toy/discrete"), ("maddpg", "toy/continuous")}
     table = [(algorithm, world) for world in TOYS for algorithm in ALIASES] + [
         ("att-maddpg", "routing/small-contended")
     ]

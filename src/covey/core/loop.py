@@ -109,7 +109,7 @@ def start(environment: Environment, algorithm: Algorithm, key: Any, lanes: int) 
     """A run before its first step; `key` [S] is one key a seed, and decides everything."""
     k_agent, k_world, k_memory, k_run = split(key, 4)
     world, now = over_lanes(environment.reset)(lane_keys(k_world, lanes))
-    return Run(
+    run = Run(
         agent=jax.vmap(partial(algorithm.init, lanes=lanes))(k_agent),
         world=world,
         now=now,
@@ -118,6 +118,12 @@ def start(environment: Environment, algorithm: Algorithm, key: Any, lanes: int) 
         key=k_run,
         step=jnp.int32(0),
     )
+    return strong(run)
+
+
+def strong(run: Run) -> Run:
+    """The run without weak types, which the first chunk would settle, and the second be compiled anew for."""
+    return jax.tree.map(lambda x: jnp.asarray(x, x.dtype), run)
 
 
 def choose(algorithm: Algorithm, run: Run, key: Any, explore: bool) -> tuple[Groups, Any, Any]:
@@ -212,7 +218,7 @@ def compiled(environment: Environment, algorithm: Algorithm) -> Chunk:
     @partial(program, donate_argnums=1)
     def chunk(arrays, run, iterations):
         environment, algorithm = eqx.combine(arrays, static)
-        once = partial(iterate, environment, algorithm)
+        once = jax.jit(partial(iterate, environment, algorithm), inline=True)  # traced once, for both of what follows
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(once, run)[1])
 
         def body(_, carry):
@@ -231,7 +237,7 @@ def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, l
     seeds = key.shape[0]
     k_agent, _, k_memory, k_run = split(key, 4)
     now = on_device(environment.reset(), seeds, lanes)
-    return Run(
+    run = Run(
         agent=jax.vmap(partial(algorithm.init, lanes=lanes))(k_agent),
         world=(),
         now=now,
@@ -240,6 +246,7 @@ def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, l
         key=k_run,
         step=jnp.int32(0),
     )
+    return strong(run)
 
 
 def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
