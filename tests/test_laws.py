@@ -54,14 +54,14 @@ def small_ppo(alias: Callable[..., ppo.PPO], spec: Spec, **settings: Any) -> ppo
 
 ALGORITHMS = {
     "random": Row(random, home="discrete"),
-    "iddpg": Row(functools.partial(small_ddpg, ddpg.iddpg)),
+    "iddpg": Row(functools.partial(small_ddpg, ddpg.iddpg), home="continuous"),
     "maddpg": Row(functools.partial(small_ddpg, ddpg.maddpg)),
     "ps-maddpg": Row(functools.partial(small_ddpg, ddpg.ps_maddpg)),
     "khead-maddpg": Row(functools.partial(small_ddpg, ddpg.khead_maddpg)),
     "att-maddpg": Row(functools.partial(small_ddpg, ddpg.att_maddpg), home="graph"),
-    "matd3": Row(functools.partial(small_ddpg, ddpg.matd3), home="discrete"),
+    "matd3": Row(functools.partial(small_ddpg, ddpg.matd3)),
     "ippo": Row(functools.partial(small_ppo, ppo.ippo)),
-    "mappo": Row(functools.partial(small_ppo, ppo.mappo), home="continuous"),
+    "mappo": Row(functools.partial(small_ppo, ppo.mappo)),
     "mappo-gru": Row(
         functools.partial(small_ppo, ppo.mappo, units=4, sequence=2, burn_in=1), ("discrete",), home="discrete"
     ),
@@ -72,14 +72,18 @@ CORE = (
     laws.law_same_twice,
     laws.law_finite,
     laws.law_learns,
-    laws.law_alone,
     laws.law_padding,
     laws.law_dead,
-    laws.law_rotation,
     laws.law_save_and_load,
     laws.law_non_finite,
 )
-COSTLY = (laws.law_hosted, laws.law_absent_mask, laws.law_sharded)  # each compiles programs of its own
+COSTLY = (  # each compiles programs of its own
+    laws.law_hosted,
+    laws.law_alone,
+    laws.law_absent_mask,
+    laws.law_rotation,
+    laws.law_sharded,
+)
 
 EXACT = ("discrete",)
 """Worlds that round nothing, in which the hosted run and the compiled one agree to the bit."""

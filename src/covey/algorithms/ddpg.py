@@ -190,6 +190,12 @@ class DDPG(Algorithm):
     def parameters(self, state):
         return state.nets
 
+    def rotate(self, state: State, shift: int) -> State | None:
+        """The state with agent i's networks given to agent i + shift of its group; None where agents share some."""
+        if self.shared_actor or isinstance(self.critic, SharedTrunk):
+            return None
+        return state._replace(nets=jax.tree.map(lambda x: jnp.roll(x, shift, 0) if x.ndim else x, state.nets))
+
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):

@@ -3,7 +3,7 @@
     start     key [S]  ->  Run
     collect   T steps of E lanes of S seeds, without learning  ->  rollout
     iterate   collect, then learn  ->  Run', totals
-    compiled  many iterations of a JAX world as one program
+    chunk     many iterations; `compiled` makes them one program
     hosted    the same iterations around a world that lives outside JAX
 
 Time is the outermost scan, seeds and lanes are vmaps inside it, and `step` is never batched. So a predicate on `step`,
@@ -211,25 +211,30 @@ def as_arguments(*values: Any) -> tuple[Any, Any]:
     return eqx.partition(values, lambda x: eqx.is_array_like(x) and not isinstance(x, (bool, int)))
 
 
+def chunk(environment: Environment, algorithm: Algorithm, run: Run, iterations: Any) -> tuple[Run, Metrics]:
+    """Many iterations; to be compiled. Their number is an argument, so one compilation serves all."""
+    once = jax.jit(partial(iterate, environment, algorithm), inline=True)  # traced once, for both of what follows
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(once, run)[1])
+
+    def body(_, carry):
+        run, so_far = carry
+        run, more = once(run)
+        return run, jax.tree.map(jnp.add, so_far, more)
+
+    run, total = jax.lax.fori_loop(0, iterations, body, (run, nothing))
+    return run, means(total)
+
+
 def compiled(environment: Environment, algorithm: Algorithm) -> Chunk:
-    """The whole loop as one program. The number of iterations is an argument of it, so one compilation serves all."""
+    """The whole loop as one program."""
     arrays, static = as_arguments(environment, algorithm)
 
     @partial(program, donate_argnums=1)
-    def chunk(arrays, run, iterations):
+    def play(arrays, run, iterations):
         environment, algorithm = eqx.combine(arrays, static)
-        once = jax.jit(partial(iterate, environment, algorithm), inline=True)  # traced once, for both of what follows
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(once, run)[1])
+        return chunk(environment, algorithm, run, iterations)
 
-        def body(_, carry):
-            run, so_far = carry
-            run, more = once(run)
-            return run, jax.tree.map(jnp.add, so_far, more)
-
-        run, total = jax.lax.fori_loop(0, iterations, body, (run, nothing))
-        return run, means(total)
-
-    return lambda run, iterations: chunk(arrays, run, jnp.int32(iterations))
+    return lambda run, iterations: play(arrays, run, jnp.int32(iterations))
 
 
 def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, lanes: int) -> Run:
@@ -298,14 +303,14 @@ def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
         agent, total = learning(arrays, run.agent, steps, summaries, k_learn, begun)
         return run._replace(agent=agent, key=key), total
 
-    def chunk(run: Run, iterations: int) -> tuple[Run, Metrics]:
+    def play(run: Run, iterations: int) -> tuple[Run, Metrics]:
         so_far = None
         for _ in range(iterations):
             run, more = once(run)
             so_far = more if so_far is None else jax.tree.map(jnp.add, so_far, more)
         return run, means(so_far or {})
 
-    return chunk
+    return play
 
 
 def on_device(now: TimeStep, seeds: int, lanes: int) -> TimeStep:

@@ -29,6 +29,24 @@ WORLDS: dict[str, World] = {
     "toy/graph": World("covey.environments.toy:graph", "Four agents on a line split traffic as they are told."),
     "navigation": World("covey.environments.navigation:navigation", "A few agents cover a few landmarks."),
     "pursuit": World("covey.environments.pursuit:pursuit", "Predators chase a prey that runs at random."),
+    "particle/simple": World("covey.environments.particle:simple", "One agent goes to one landmark."),
+    "particle/spread": World("covey.environments.particle:spread", "Agents cover landmarks without touching."),
+    "particle/reference": World("covey.environments.particle:reference", "Two agents tell each other where to go."),
+    "particle/speaker-listener": World(
+        "covey.environments.particle:speaker_listener", "One agent tells another where to go."
+    ),
+    "particle/formation": World("covey.environments.particle:formation", "Agents stand evenly on a circle."),
+    "particle/line": World("covey.environments.particle:line", "Agents stand evenly on a line."),
+    "particle/adversary": World("covey.environments.particle:adversary", "Good agents hide which goal is theirs."),
+    "particle/push": World("covey.environments.particle:push", "An adversary keeps an agent away from its goal."),
+    "particle/crypto": World("covey.environments.particle:crypto", "Two share a secret that a third must not read."),
+    "particle/tag": World("covey.environments.particle:tag", "Slow adversaries chase fast agents."),
+    "particle/world-comm": World(
+        "covey.environments.particle:world_comm", "Tag with food, forests and a leader who speaks."
+    ),
+    "particle/collect-treasure": World(
+        "covey.environments.particle:collect_treasure", "Collectors bring treasures to deposits."
+    ),
     "routing/small": World("covey.environments.routing:small", "Routers split traffic over paths of a small network."),
     "routing/small-contended": World(
         "covey.environments.routing:small_contended", "The small network with a shared link that everybody wants."

@@ -1,17 +1,108 @@
-"""Rollouts with other data where it must not matter: padding, agents that are dead, agents renumbered.
+"""Worlds and actors that change what must not matter: padding, and everything about agents that are dead.
 
-Rollouts are those of one seed or more, with the axes [T, S, E, ...] in front of the agents' axis.
+What is changed is a flag, an array, so that one compiled program serves the true world and the changed one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from covey.core.types import Box, Discrete, Groups, MultiDiscrete, Space, Spec, Splits, Transition
+from covey.core.algorithm import Algorithm
+from covey.core.environment import Environment, Reference, measures
+from covey.core.types import Groups, Spec, TimeStep, Transition
+from covey.testing.rules import random_actions
 
-AGENTS = 3  # the axis of agents, behind time, seeds and lanes
+AGENTS = 3  # the axis of agents in a rollout, behind time, seeds and lanes
+
+
+class Flags(NamedTuple):
+    """What is changed, bool each."""
+
+    padding: Any = False  # observations where they are padding
+    dead: Any = False  # what dead agents see, do and get
+
+
+class Shown(NamedTuple):
+    """A world's state, and who was alive in it."""
+
+    world: Any
+    alive: Groups
+
+
+class GarbledWorld(eqx.Module):
+    """A world that shows random numbers where its flags say so."""
+
+    environment: Environment
+    flags: Flags
+
+    @property
+    def spec(self) -> Spec:
+        return self.environment.spec
+
+    def reset(self, key: Any) -> tuple[Shown, TimeStep]:
+        world, now = self.environment.reset(key)
+        return Shown(world, now.alive), self._show(key, now, now.alive)
+
+    def step(self, key: Any, state: Shown, action: Groups) -> tuple[Shown, TimeStep]:
+        world, then = self.environment.step(key, state.world, action)
+        return Shown(world, then.alive), self._show(key, then, state.alive)
+
+    def measure(self, state: Shown) -> dict[str, Any]:
+        return measures(self.environment, state.world)
+
+    def reference(self) -> Reference | None:
+        return self.environment.reference()
+
+    def _show(self, key: Any, now: TimeStep, acted: Groups) -> TimeStep:
+        obs, reward = dict(now.obs), dict(now.reward)
+        for number, (name, group) in enumerate(self.spec.groups.items()):
+            k_obs, k_reward = jax.random.split(jax.random.fold_in(key, 1000 + number))
+            garble = self.flags.dead & _wide(~now.alive[name], obs[name])
+            valid = group.obs_valid()
+            if valid is not None:
+                garble = garble | (self.flags.padding & ~valid)
+            obs[name] = jnp.where(garble, _noise(k_obs, obs[name]), obs[name])
+            reward[name] = jnp.where(self.flags.dead & ~acted[name], _noise(k_reward, reward[name]), reward[name])
+        return now._replace(obs=obs, reward=reward)
+
+
+class GarbledActors(Algorithm):
+    """An algorithm whose dead agents do anything that is legal, where its flag says so."""
+
+    spec: Spec = eqx.field(static=True)
+    groups: tuple[str, ...] = eqx.field(static=True)
+    inner: Algorithm
+    flags: Flags
+
+    @property
+    def plan(self):
+        return self.inner.plan
+
+    def memory(self, key):
+        return self.inner.memory(key)
+
+    def init(self, key, lanes):
+        return self.inner.init(key, lanes)
+
+    def act(self, state, memory, now, key, step, *, explore):
+        action, memory, extra = self.inner.act(state, memory, now, key, step, explore=explore)
+        anything = random_actions(self.spec, now, jax.random.fold_in(key, 1000))
+        done = {
+            name: jnp.where(self.flags.dead & _wide(~now.alive[name], x), anything[name], x)
+            for name, x in action.items()
+        }
+        return done, memory, extra
+
+    def learn(self, state, rollout, key, step):
+        return self.inner.learn(state, rollout, key, step)
+
+    def parameters(self, state):
+        return self.inner.parameters(state)
 
 
 def has_padding(spec: Spec) -> bool:
@@ -22,51 +113,8 @@ def has_dead(rollouts: list[Transition]) -> bool:
     return any(not np.all(alive) for rollout in rollouts for alive in rollout.now.alive.values())
 
 
-def garble_padding(spec: Spec, rollout: Transition, seed: int) -> Transition:
-    """Random numbers where an observation is padding."""
-    rng = np.random.default_rng(seed)
-    padding = {name: group.obs_valid() for name, group in spec.groups.items()}
-
-    def garbled(obs: Groups) -> Groups:
-        return obs | {
-            name: np.where(~valid, _noise(rng, obs[name]), obs[name])
-            for name, valid in padding.items()
-            if valid is not None
-        }
-
-    now, then = rollout.now, rollout.then
-    return rollout._replace(now=now._replace(obs=garbled(now.obs)), then=then._replace(obs=garbled(then.obs)))
-
-
-def garble_dead(spec: Spec, rollout: Transition, seed: int) -> Transition:
-    """Random observations, actions and rewards for agents that are dead."""
-    rng = np.random.default_rng(seed)
-
-    def where_dead(alive: Groups, values: Groups, noise: Any) -> Groups:
-        return {
-            name: np.where(_wide(~np.asarray(alive[name]), values[name]), noise(name, values[name]), values[name])
-            for name in values
-        }
-
-    def any_numbers(name: str, x: Any) -> np.ndarray:
-        return _noise(rng, x)
-
-    def any_actions(name: str, x: Any) -> np.ndarray:
-        return _actions(rng, spec.groups[name].action, np.asarray(x))
-
-    now, then = rollout.now, rollout.then
-    return rollout._replace(
-        now=now._replace(obs=where_dead(now.alive, now.obs, any_numbers)),
-        action=where_dead(now.alive, rollout.action, any_actions),
-        then=then._replace(
-            obs=where_dead(then.alive, then.obs, any_numbers),
-            reward=where_dead(now.alive, then.reward, any_numbers),
-        ),
-    )
-
-
 def rotate_groups(spec: Spec, tree: Any, shift: int) -> Any:
-    """Every dict of groups in a rollout, with its agents renumbered: number i becomes i + shift."""
+    """Every dict of groups in a rollout [T, S, E, ...], with its agents renumbered: number i becomes i + shift."""
     if isinstance(tree, dict) and tree and set(tree) <= set(spec.groups):
         return {name: np.roll(np.asarray(x), shift, axis=AGENTS) for name, x in tree.items()}
     if isinstance(tree, dict):
@@ -77,27 +125,12 @@ def rotate_groups(spec: Spec, tree: Any, shift: int) -> Any:
     return tree
 
 
-def _wide(flag: np.ndarray, values: Any) -> np.ndarray:
-    return flag.reshape(flag.shape + (1,) * (np.ndim(values) - flag.ndim))
+def _wide(flag: Any, values: Any) -> Any:
+    return flag.reshape(flag.shape + (1,) * (values.ndim - flag.ndim))
 
 
-def _noise(rng: np.random.Generator, like: Any) -> np.ndarray:
+def _noise(key: Any, like: Any) -> Any:
     """Numbers of another size than any world's, in the dtype of `like`."""
-    dtype = np.asarray(like).dtype
-    if np.issubdtype(dtype, np.floating):
-        return rng.normal(0.0, 100.0, np.shape(like)).astype(dtype)
-    return rng.integers(0, 2 if dtype == np.bool_ else 100, np.shape(like)).astype(dtype)
-
-
-def _actions(rng: np.random.Generator, space: Space, like: np.ndarray) -> np.ndarray:
-    """Actions that the space allows."""
-    match space:
-        case Discrete(n):
-            drawn = rng.integers(0, n, like.shape)
-        case MultiDiscrete(ns):
-            drawn = rng.integers(0, np.asarray(ns), like.shape)
-        case Box(low, high):
-            drawn = rng.uniform(low, high, like.shape)
-        case Splits(parts):
-            drawn = np.concatenate([rng.dirichlet(np.ones(size), like.shape[:-1]) for size in parts], axis=-1)
-    return drawn.astype(like.dtype)
+    if jnp.issubdtype(like.dtype, jnp.floating):
+        return (100.0 * jax.random.normal(key, like.shape)).astype(like.dtype)
+    return jax.random.randint(key, like.shape, 0, 2 if like.dtype == jnp.bool_ else 100).astype(like.dtype)

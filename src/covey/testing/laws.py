@@ -27,7 +27,7 @@ from covey.core.algorithm import Algorithm
 from covey.core.environment import Environment
 from covey.core.errors import Diverged
 from covey.core.program import program
-from covey.core.types import Groups, Metrics, Run, TimeStep, Transition
+from covey.core.types import Metrics, Run, TimeStep, Transition
 from covey.runs import checkpoint
 from covey.runs.begin import HostFacts
 from covey.runs.config import Config
@@ -36,9 +36,10 @@ from covey.runs.live import Quiet
 from covey.runs.session import Session
 from covey.testing.as_host import AsHost, loop_draws
 from covey.testing.compare import difference
-from covey.testing.garble import garble_dead, garble_padding, has_dead, has_padding, rotate_groups
+from covey.testing.garble import Flags, GarbledActors, GarbledWorld, has_padding, rotate_groups
 
 SEEDS, LANES = 2, 4
+TRUE = Flags()  # nothing is garbled
 ROUNDING = 1e-5  # what another program of the same arithmetic may change in one iteration
 
 
@@ -49,10 +50,15 @@ class Pair:
         self.algorithm, self.environment = algorithm, environment
         self.spec, self.lanes = environment.spec, lanes
         self.keys = jax.random.split(jax.random.key(0), seeds)
-        self.chunk = loop.compiled(environment, algorithm)
-        horizon = algorithm.plan.horizon
-        self._start = program(partial(loop.start, environment, algorithm, lanes=lanes))
-        self._collect = program(lambda run, key: loop.collect(environment, algorithm, run, key, horizon))
+        horizon, world = algorithm.plan.horizon, GarbledWorld(environment, TRUE)
+
+        def play(flags, run, iterations):
+            actors = GarbledActors(algorithm.spec, algorithm.groups, algorithm, flags)
+            return loop.chunk(GarbledWorld(environment, flags), actors, run, iterations)
+
+        self._play = program(play, donate_argnums=1)
+        self._start = program(partial(loop.start, world, algorithm, lanes=lanes))
+        self._collect = program(lambda run, key: loop.collect(world, algorithm, run, key, horizon))
         self._choose = program(partial(loop.choose, algorithm, explore=True))
         self._learn = program(partial(loop.learn, algorithm))
 
@@ -72,6 +78,10 @@ class Pair:
         """The run before its first step; a new one each time, because a chunk gives up the run it is given."""
         return self._start(self.keys)
 
+    def chunk(self, run: Run, iterations: int, flags: Flags = TRUE) -> tuple[Run, Metrics]:
+        """The run after so many iterations, and means over them."""
+        return self._play(jax.tree.map(jnp.bool_, flags), run, jnp.int32(iterations))
+
     def after(self, *lengths: int) -> Run:
         """The run after chunks of these lengths."""
         run = self.begin()
@@ -80,9 +90,13 @@ class Pair:
         return run
 
     @cached_property
+    def whole(self) -> tuple[Run, Metrics]:
+        """What `iterations` lead to, to compare with (not to go on from)."""
+        return self.chunk(self.begin(), self.iterations)
+
+    @property
     def played(self) -> Run:
-        """The run after `iterations`, to compare with (not to go on from)."""
-        return self.after(self.iterations)
+        return self.whole[0]
 
     @cached_property
     def alone(self) -> Run:
@@ -107,11 +121,6 @@ class Pair:
             reported.append(metrics)
         return agent, reported
 
-    @cached_property
-    def taught(self) -> tuple[Any, list[Metrics]]:
-        """`learned` from the rollouts as they are."""
-        return self.learned(self.rollouts)
-
     def parameters(self, agent: Any) -> Any:
         """The parameters in the states [S, ...] of an agent."""
         return jax.vmap(self.algorithm.parameters)(agent) if jax.tree.leaves(agent) else ()
@@ -134,13 +143,6 @@ def _warmup(algorithm: Algorithm) -> int:
 def agree(law: str, one: Any, other: Any, tolerance: float = 0.0) -> None:
     found = difference(one, other, tolerance)
     assert not found, f"{law}, in {found}."
-
-
-def agree_on_lessons(pair: Pair, law: str, rollouts: list[Transition]) -> None:
-    """From `rollouts` the same is learned as from the true ones."""
-    (agent, metrics), (true_agent, true_metrics) = pair.learned(rollouts), pair.taught
-    agree(law, pair.parameters(agent), pair.parameters(true_agent))
-    agree(f"{law} (a metric)", metrics, true_metrics)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -167,14 +169,13 @@ def law_finite(pair: Pair) -> None:
             assert jnp.isfinite(leaf).all(), (
                 f"after {pair.iterations} iterations the parameters {where} are not finite."
             )
-    for metrics in pair.taught[1]:
-        infinite = [name for name, value in metrics.items() if jnp.isinf(value).any()]
-        assert not infinite, f"the metrics {infinite} are infinite."
+    infinite = [name for name, value in pair.whole[1].items() if jnp.isinf(value).any()]
+    assert not infinite, f"the metrics {infinite} are infinite."
 
 
 def law_learns(pair: Pair) -> None:
-    """Something is learned from the rollouts that the other laws are about; else they would be silent."""
-    before, after = pair.parameters(pair.alone.agent), pair.parameters(pair.taught[0])
+    """Something is learned in the run that the other laws are about; else they would be silent."""
+    before, after = pair.parameters(pair.begin().agent), pair.parameters(pair.played.agent)
     learned = not jax.tree.leaves(before) or difference(before, after)
     assert learned, f"nothing is learned in {pair.iterations} iterations: is the warm-up missing from `plan`?"
 
@@ -186,8 +187,7 @@ def law_save_and_load(pair: Pair, folder: Path) -> None:
     checkpoint.save(folder, pair.after(half), identity, {}, {})
     saved = checkpoint.latest(folder)
     assert saved is not None, "a checkpoint that was just written is not found."
-    abstract = jax.eval_shape(partial(loop.start, pair.environment, pair.algorithm, lanes=pair.lanes), pair.keys)
-    restored, _ = pair.chunk(checkpoint.restore(saved, abstract), half)
+    restored, _ = pair.chunk(checkpoint.restore(saved, jax.eval_shape(pair.begin)), half)
     agree("a run that was saved and loaded goes on differently", restored, pair.played)
 
 
@@ -275,24 +275,22 @@ def _complaint(session: Session) -> str:
 
 def law_padding(pair: Pair) -> None:
     """What a world writes into padding is never seen."""
-    if not has_padding(pair.spec):
-        return
-    garbled = [garble_padding(pair.spec, rollout, seed) for seed, rollout in enumerate(pair.rollouts)]
-    for rollout, other in zip(pair.rollouts, garbled, strict=True):
-        agree("padding changes what is done", pair.actions(_at(other.now, 0)), pair.actions(_at(rollout.now, 0)))
-    agree_on_lessons(pair, "padding changes what is learned", garbled)
+    if has_padding(pair.spec):
+        _agree_garbled(pair, Flags(padding=True), "padding changes what is learned", "padding changes what is done")
 
 
 def law_dead(pair: Pair) -> None:
     """What dead agents see, do and get changes nothing: not the others' actions, not the parameters, not a metric."""
-    if not has_dead(pair.rollouts):
-        return
-    garbled = [garble_dead(pair.spec, rollout, seed) for seed, rollout in enumerate(pair.rollouts)]
-    for rollout, other in zip(pair.rollouts, garbled, strict=True):
-        now = _at(rollout.now, -1)
-        found, true = (_of_living(now.alive, pair.actions(seen)) for seen in (_at(other.now, -1), now))
-        agree("what dead agents see changes what the living do", found, true)
-    agree_on_lessons(pair, "the data of dead agents change what is learned", garbled)
+    learned = "the data of dead agents change what is learned"
+    _agree_garbled(pair, Flags(dead=True), learned, "what dead agents see changes what the living do")
+
+
+def _agree_garbled(pair: Pair, flags: Flags, learned: str, done: str) -> None:
+    """Played with the flags, the run learns, reports, moves and earns the same."""
+    (run, metrics), (true_run, true_metrics) = pair.chunk(pair.begin(), pair.iterations, flags), pair.whole
+    agree(learned, pair.parameters(run.agent), pair.parameters(true_run.agent))
+    agree(done, (run.world, run.score), (true_run.world, true_run.score))
+    agree(f"{learned} (a metric)", metrics, true_metrics)
 
 
 def law_absent_mask(pair: Pair) -> None:
@@ -310,14 +308,16 @@ def law_absent_mask(pair: Pair) -> None:
 def law_rotation(pair: Pair) -> None:
     """Renumbering the agents of a group, with their own networks, renumbers what is learned.
 
-    For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift, and for
-    worlds in which a number means nothing: no padding, no neighbors, no global state.
+    For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift (None
+    where agents share it), and for worlds in which a number means nothing: no padding, no neighbors, no global state.
     """
     fair = not (has_padding(pair.spec) or pair.spec.neighborhood or pair.spec.state)
     rotate = getattr(pair.algorithm, "rotate", None)
     if not fair or rotate is None:
         return
     turn = jax.vmap(partial(rotate, shift=1))
+    if turn(pair.alone.agent) is None:
+        return
     few = pair.rollouts[: pair.idle + 1]
     rotated = [rotate_groups(pair.spec, rollout, 1) for rollout in few]
     expected, (found, _) = turn(pair.learned(few)[0]), pair.learned(rotated, turn(pair.alone.agent))
@@ -327,13 +327,6 @@ def law_rotation(pair: Pair) -> None:
 
 def _at(now: TimeStep, t: int) -> TimeStep:
     return jax.tree.map(lambda x: x[t], now)
-
-
-def _of_living(alive: Groups, action: Groups) -> Groups:
-    return {
-        name: jnp.where(alive[name].reshape(alive[name].shape + (1,) * (x.ndim - alive[name].ndim)), x, 0)
-        for name, x in action.items()
-    }
 
 
 def _with_legal(rollout: Transition, change: Callable | None) -> Transition:
