@@ -1,7 +1,7 @@
 """The laws of `covey.testing.laws`, for every algorithm on every toy world.
 
-A family joins with a row in `ALGORITHMS`. `make test` holds every pair to the laws of `CORE`, and the homes of every
-rule to all of them; `make learn` holds every pair to all.
+A family joins with rows in `ALGORITHMS`. `make test` holds every algorithm to the laws of `CORE` in one world at least,
+every rule in all of them, and a few homes to the costly laws too; `make learn` holds every pair to all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import jax
 import pytest
 
 from covey.algorithms import ddpg, ppo
+from covey.algorithms.credit import Baseline
 from covey.algorithms.random import random
 from covey.core.algorithm import Algorithm
 from covey.core.types import Spec
@@ -29,14 +30,16 @@ WORLDS = {"discrete": toy.discrete, "continuous": toy.continuous, "graph": toy.g
 
 
 class Row(NamedTuple):
-    """An algorithm, small enough to compile quickly, and the toy worlds it is made for; `home` gets every law.
+    """An algorithm, small enough to compile quickly, and the toy worlds it is made for.
 
-    Aliases of one rule share its homes: they differ by parts that the costly laws would not tell apart.
+    `make test` plays it in the worlds `quick`, where aliases of one rule share the worlds out between them; `home` gets
+    the costly laws too. `make learn` plays it everywhere, with every law.
     """
 
     make: Callable[[Spec], Algorithm]
-    worlds: tuple[str, ...] = tuple(WORLDS)
+    quick: tuple[str, ...]
     home: str | None = None
+    worlds: tuple[str, ...] = tuple(WORLDS)
 
 
 def small_ddpg(alias: Callable[..., ddpg.DDPG], spec: Spec) -> ddpg.DDPG:
@@ -52,19 +55,28 @@ def small_ppo(alias: Callable[..., ppo.PPO], spec: Spec, **settings: Any) -> ppo
     return dataclasses.replace(alias(spec), **settings)
 
 
+def ddpg_row(alias: Callable[..., ddpg.DDPG], *quick: str, home: str | None = None) -> Row:
+    return Row(functools.partial(small_ddpg, alias), quick, home)
+
+
+def ppo_row(alias: Callable[..., ppo.PPO], *quick: str, home: str | None = None, **settings: Any) -> Row:
+    return Row(functools.partial(small_ppo, alias, **settings), quick, home)
+
+
+CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, warmup=0, width=8)}
+RECURRENT: dict[str, Any] = {"units": 4, "sequence": 2, "burn_in": 1}
 ALGORITHMS = {
-    "random": Row(random, home="discrete"),
-    "iddpg": Row(functools.partial(small_ddpg, ddpg.iddpg), home="continuous"),
-    "maddpg": Row(functools.partial(small_ddpg, ddpg.maddpg)),
-    "ps-maddpg": Row(functools.partial(small_ddpg, ddpg.ps_maddpg)),
-    "khead-maddpg": Row(functools.partial(small_ddpg, ddpg.khead_maddpg)),
-    "att-maddpg": Row(functools.partial(small_ddpg, ddpg.att_maddpg), home="graph"),
-    "matd3": Row(functools.partial(small_ddpg, ddpg.matd3)),
-    "ippo": Row(functools.partial(small_ppo, ppo.ippo)),
-    "mappo": Row(functools.partial(small_ppo, ppo.mappo)),
-    "mappo-gru": Row(
-        functools.partial(small_ppo, ppo.mappo, units=4, sequence=2, burn_in=1), ("discrete",), home="discrete"
-    ),
+    "random": Row(random, tuple(WORLDS), "discrete"),
+    "iddpg": ddpg_row(ddpg.iddpg, "continuous", home="continuous"),
+    "maddpg": ddpg_row(ddpg.maddpg, "discrete"),
+    "ps-maddpg": ddpg_row(ddpg.ps_maddpg, "graph"),
+    "khead-maddpg": ddpg_row(ddpg.khead_maddpg, "continuous"),
+    "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph", "discrete", home="graph"),
+    "matd3": ddpg_row(ddpg.matd3, "discrete"),
+    "ippo": ppo_row(ppo.ippo, "continuous"),
+    "mappo": ppo_row(ppo.mappo, "graph"),
+    "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
+    "mappo-gru": ppo_row(ppo.mappo, "discrete", home="discrete", **RECURRENT)._replace(worlds=("discrete",)),
 }
 
 CORE = (
@@ -101,12 +113,12 @@ def pair(algorithm: str, world: str) -> laws.Pair:
 
 def laws_of(algorithm: str, world: str) -> list[Any]:
     """The laws of a pair; what only `make learn` runs is marked."""
-    home = ALGORITHMS[algorithm].home == world
-    marks = {law: [] if home else [pytest.mark.learn] for law in COSTLY}
+    row = ALGORITHMS[algorithm]
+    marks = {law: [] if world in row.quick else [pytest.mark.learn] for law in CORE}
+    marks |= {law: [] if world == row.home else [pytest.mark.learn] for law in COSTLY}
     if world in EXACT:
         marks[laws.law_hosted_exactly] = [pytest.mark.learn, usual]
-    every = [*CORE, *marks]
-    return [pytest.param(law, marks=marks.get(law, []), id=law.__name__.removeprefix("law_")) for law in every]
+    return [pytest.param(law, marks=mark, id=law.__name__.removeprefix("law_")) for law, mark in marks.items()]
 
 
 def class_of(algorithm: str, world: str) -> type:
@@ -131,8 +143,18 @@ def test_every_law_is_in_the_table():
     assert shipped == {*CORE, *COSTLY}
 
 
-def test_every_row_has_a_home_among_its_worlds():
-    assert all(row.home in (None, *row.worlds) for row in ALGORITHMS.values())
+def test_the_rows_are_sound():
+    for row in ALGORITHMS.values():
+        assert row.quick
+        assert set(row.quick) <= set(row.worlds) <= set(WORLDS)
+        assert row.home in (None, *row.quick)
+
+
+@pytest.mark.parametrize("rule", [small_ddpg, small_ppo])
+def test_every_rule_is_held_to_the_laws_in_every_world_by_make_test(rule):
+    rows = [row for row in ALGORITHMS.values() if getattr(row.make, "func", None) is rule]
+    assert {world for row in rows for world in row.quick} == set(WORLDS)
+    assert any(row.home for row in rows)
 
 
 def test_the_worlds_give_the_laws_something_to_say():

@@ -13,6 +13,7 @@ import pytest
 from covey.algorithms import ppo
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Field, Group, Space, Spec, Table, TimeStep, Transition
+from covey.learning.sequences import in_sequences, side_by_side
 from covey.learning.targets import Linear
 
 SIZE, OBS, LENGTH, LANES, STEP = 3, 2, 5, 2, 40
@@ -184,8 +185,8 @@ def _moved(nets: ppo.Nets, size: float, seed: int) -> dict[str, Any]:
 
 
 def learned_from(algorithm: ppo.PPO, state: ppo.State, rollout: Transition) -> dict[str, Any]:
-    data, _, _ = jax.jit(lambda *args: algorithm.prepare(*args))(state, rollout)
-    return {name: ppo.sequences(x) for name, x in data.items()}
+    data, *_ = jax.jit(lambda *args: algorithm.prepare(*args))(state, rollout, jax.random.key(0))
+    return {name: side_by_side(x) for name, x in data.items()}
 
 
 @pytest.mark.parametrize("sees", SEES)
@@ -223,7 +224,7 @@ def shifted(tree, direction, size):
 
 def test_advantages_values_and_targets():
     algorithm, state, rollout, _ = scene(DISCRETE)
-    data, scale, metrics = jax.jit(lambda *args: algorithm.prepare(*args))(state, rollout)
+    data, scale, _, metrics = jax.jit(lambda *args: algorithm.prepare(*args))(state, rollout, jax.random.key(0))
     advantage, value = advantages(algorithm, state, rollout)
     alive = np.asarray(rollout.now.alive["agent"])
 
@@ -262,7 +263,7 @@ def test_sequences_hold_every_step_once_and_begin_with_what_was_carried(length, 
     carry = steps[:, :, None, None] * jnp.ones((SIZE, 3))
     each = jnp.broadcast_to(steps[..., None], (6, LANES, SIZE))
     data = ppo.Data(each, each, None, each, each, each, each, each, each, steps >= 0, steps == 3, (carry, carry))
-    cut = algorithm.in_sequences(data)
+    cut = in_sequences(data, algorithm.length, burn_in)
     length = length or 6
     assert cut.counts.shape == (LANES, 6 // length, length + burn_in)
     for lane in range(LANES):

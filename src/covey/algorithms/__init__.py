@@ -45,11 +45,17 @@ ALIASES: dict[str, Alias] = {
     "matd3": Alias("covey.algorithms.ddpg:matd3", "MADDPG with twin critics, delayed actors and smoothed targets."),
     "ippo": Alias("covey.algorithms.ppo:ippo", "Independent PPO: every agent's critic sees that agent alone."),
     "mappo": Alias("covey.algorithms.ppo:mappo", "PPO for teams: centralized critics."),
+    "credit-mappo": Alias(
+        "covey.algorithms.ppo:credit_mappo", "MAPPO in which agents are told apart what they did for the team."
+    ),
     "random": Alias("covey.algorithms.random:random", "Uniform over what is legal; learns nothing.", ("tuned",)),
 }
 
 RULES: dict[str, tuple[str, ...]] = {
     "toy/": ("optimal",),
+    "matrix/": ("best-joint-action",),
+    "particle/spread": ("assigned-landmarks",),
+    "particle/tag": ("chase-and-flee", "chase", "flee"),
     "navigation": ("greedy-pursuit", "assignment", "best-assignment"),
     "pursuit": ("greedy-pursuit", "surround"),
     "routing": (

@@ -12,21 +12,25 @@ Schulman et al. 2016 (GAE), 2017 (PPO), de Witt et al. 2020 (IPPO), Yu et al. 20
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 
+from covey.algorithms.credit import Baseline, Credit, Shown, Team, Trust, assigned, choices_of, with_identity
+from covey.algorithms.views import Sees, view_size, views
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import within
 from covey.core.errors import BadInput
-from covey.core.types import Groups, Metrics, Spec, TimeStep, Transition
+from covey.core.types import Groups, Metrics, Spec, Transition
 from covey.learning.normalisation import Scale, unscaled
 from covey.learning.returns import gae
-from covey.learning.targets import Linear, masked_mean
-from covey.nn.joint import legal, observations, others
+from covey.learning.sequences import in_sequences, side_by_side
+from covey.learning.targets import Linear, masked_mean, masked_variance
+from covey.nn.joint import legal, observations
 from covey.nn.policies import Policy, Squash
 from covey.nn.recurrent import Activation, Net
 
@@ -41,13 +45,16 @@ class Nets(NamedTuple):
 
     actor: Groups  # one Actor per group, or per agent [n, ...]
     critic: Groups  # one Net per group, or per agent [n, ...]
+    credit: Groups  # one Model per group, or nothing
     actor_opt: Any
     critic_opt: Any
+    credit_opt: Any
 
 
 class State(NamedTuple):
     nets: Nets
     scale: dict[str, Scale]  # of returns, per group
+    trust: dict[str, Trust]  # in models of credit, per group, or nothing
 
 
 class Memory(NamedTuple):
@@ -80,6 +87,8 @@ class Data(NamedTuple):
     counts: Any  # []  False while a unit is burning in
     fresh: Any  # []  an episode begins here
     carry: Any  # ([n, H], [n, H])  of actor and critic, before the step
+    choices: Any = ()  # for a model of credit
+    aim: Any = ()  # []  what that model is fitted to
 
 
 class PPO(Algorithm):
@@ -87,9 +96,13 @@ class PPO(Algorithm):
 
     spec: Spec = eqx.field(static=True)
     groups: tuple[str, ...] = eqx.field(static=True)
-    sees: Literal["own", "team", "agent"] = eqx.field(static=True, default="agent")
+    sees: Sees = eqx.field(static=True, default="agent")
     """What a critic sees: the agent's own observation, the team's (the global state where the world offers one, else
     everybody's observation), or both, everybody's from the agent's side."""
+    credit: Credit = Team()
+    """What agents learn from instead of the team's advantage."""
+    team_reward: bool = eqx.field(static=True, default=False)
+    """Everybody earns the mean of its group's rewards, instead of its own."""
     shared: bool = eqx.field(static=True, default=True)
     """One actor and one critic per group, told apart by identity, instead of one per agent."""
     width: int = eqx.field(static=True, default=64)
@@ -186,8 +199,10 @@ class PPO(Algorithm):
         keys = jax.random.split(key, (len(self.groups), 2))
         actor = {name: self._draw(k[0], name, self._draw_actor) for name, k in zip(self.groups, keys, strict=True)}
         critic = {name: self._draw(k[1], name, self._draw_critic) for name, k in zip(self.groups, keys, strict=True)}
-        nets = Nets(actor, critic, self.optimizer.init(actor), self.optimizer.init(critic))
-        return State(nets, {name: unscaled() for name in self.groups})
+        k_credit = dict(zip(self.groups, jax.vmap(lambda k: jax.random.fold_in(k[0], 1))(keys), strict=True))
+        model = {name: self._draw_model(k_credit[name], name) for name in self.groups if self.credit.active}
+        nets = Nets(actor, critic, model, *(self.optimizer.init(x) for x in (actor, critic, model)))
+        return State(nets, {name: unscaled() for name in self.groups}, {name: Trust.none() for name in model})
 
     def _draw(self, key: Any, name: str, draw: Any) -> Any:
         if self.shared:
@@ -200,7 +215,11 @@ class PPO(Algorithm):
         return Actor(net, jnp.full(policy.spread, jnp.log(self.std)))
 
     def _draw_critic(self, key: Any, name: str) -> Net:
-        return self._draw_net(key, self._view_size(name) + self._identity(name), 1, 1.0)
+        return self._draw_net(key, view_size(self.spec, name, self.sees) + self._identity(name), 1, 1.0)
+
+    def _draw_model(self, key: Any, name: str) -> Any:
+        size = self.spec.groups[name].size
+        return self.credit.init(key, size, view_size(self.spec, name, self.sees) + size, self.policy(name).size)
 
     def _draw_net(self, key: Any, size_in: int, size_out: int, last: float) -> Net:
         sizes = (size_in, *[self.width] * self.layers, size_out)
@@ -219,7 +238,7 @@ class PPO(Algorithm):
     def act(self, state, memory, now, key, step, *, explore):
         obs, masks, view = observations(self.spec, now), legal(self.spec, now), {}
         if self.units and explore:  # what a critic remembers is of use in learning only
-            view = self.views(now)
+            view = views(self.spec, self.groups, self.sees, now)
         action, sample, log_prob, after = {}, {}, {}, Memory({}, {})
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             policy, actor = self.policy(name), state.nets.actor[name]
@@ -269,36 +288,10 @@ class PPO(Algorithm):
             return net.unroll(carry, x, fresh[..., None])
         return jax.vmap(lambda net, carry, x: net.unroll(carry, x, fresh), (0, -2, -2), -2)(net, carry, x)
 
-    # ---------------------------------------------------------------------------------------- what a critic sees
-
-    def _view_size(self, name: str) -> int:
-        own = self.spec.groups[name].obs_size
-        if self.sees == "own":
-            return own
-        everybody = sum(group.size * group.obs_size for group in self.spec.groups.values())
-        state = sum(field.size for field in self.spec.state)
-        return (state or everybody) if self.sees == "team" else everybody + state
-
-    def views(self, now: TimeStep) -> Groups:
-        """What every agent's critic sees of one time step, [n, G] per group."""
-        obs = observations(self.spec, now)
-        return {name: self._view(name, obs, now) for name in self.groups}
-
-    def _view(self, name: str, obs: Groups, now: TimeStep) -> Any:
-        size = self.spec.groups[name].size
-        state = [now.state.reshape(-1)] if self.spec.state else []
-        if self.sees == "own":
-            return obs[name]
-        if self.sees == "team":
-            team = state or [x.reshape(-1) for x in obs.values()]
-            return jnp.broadcast_to(jnp.concatenate(team), (size, sum(map(len, team))))
-        rest = [x.reshape(size, -1) for x in others(self.spec, name, obs)]
-        return jnp.concatenate([obs[name], *rest, *(jnp.broadcast_to(x, (size, len(x))) for x in state)], 1)
-
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):
-        data, scale, seen = self.prepare(state, rollout)
+        data, scale, trust, seen = self.prepare(state, rollout, jax.random.fold_in(key, 1))
         lanes = rollout.then.last.shape[1]
 
         def update(nets, rows):
@@ -310,52 +303,90 @@ class PPO(Algorithm):
 
         rows = jax.vmap(shuffled)(jax.random.split(key, self.epochs)).reshape(self.epochs * self.minibatches, -1)
         nets, metrics = jax.lax.scan(update, state.nets, rows)
-        return State(nets, scale), seen | jax.tree.map(lambda x: x.mean(0), metrics)
+        return State(nets, scale, trust), seen | jax.tree.map(lambda x: x.mean(0), metrics)
 
-    def prepare(self, state: State, rollout: Transition) -> tuple[dict[str, Data], dict[str, Scale], Metrics]:
+    def prepare(
+        self, state: State, rollout: Transition, key: Any
+    ) -> tuple[dict[str, Data], dict[str, Scale], dict[str, Trust], Metrics]:
         """What is learned from: advantages and targets of the old policy, cut into sequences."""
         over = lambda f, now: jax.vmap(jax.vmap(f))(now)  # noqa: E731
         obs = over(lambda now: observations(self.spec, now), rollout.now)
         masks = over(lambda now: legal(self.spec, now), rollout.now)
-        views, later = over(self.views, rollout.now), over(self.views, rollout.then)
+        seen, later = (
+            over(lambda now: views(self.spec, self.groups, self.sees, now), step)
+            for step in (rollout.now, rollout.then)
+        )
         extra, last = rollout.extra, rollout.then.last
         fresh = jnp.concatenate([jnp.zeros_like(last[:1]), last[:-1]])  # what is carried into a rollout is as it is
-        data, scale, metrics = {}, {}, {}
-        for name in self.groups:
+        data, scale, trust, metrics = {}, {}, {}, {}
+        for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             net, alive = state.nets.critic[name], rollout.now.alive[name]
             carry = extra.memory.critic[name]
-            carries, foretold = self._unroll(name, net, carry[0], views[name], fresh)
+            carries, foretold = self._unroll(name, net, carry[0], seen[name], fresh)
             _, future = self._step(name, net, carries, later[name])
             value, future = (state.scale[name].denormalize(x[..., 0]) for x in (foretold, future))
-            advantage = gae(
-                jnp.where(alive, rollout.then.reward[name], 0.0),
-                value,
-                future,
-                rollout.then.discount[name],
-                last[..., None],
-                self.gamma,
-                self.lam,
-            )
+            discount = rollout.then.discount[name]
+            gained = partial(gae, self._earned(name, rollout), value, future, discount, last[..., None], self.gamma)
+            advantage = gained(self.lam)
             target = advantage + value
             scale[name] = state.scale[name].update(target, alive, self.scale_rate)
             metrics |= self._of_values(name, value, target, alive)
-            data[name] = self.in_sequences(
-                Data(
-                    obs[name],
-                    views[name],
-                    masks[name],
-                    extra.sample[name],
-                    jnp.where(alive, extra.log_prob[name], 0.0),
-                    foretold[..., 0],
-                    scale[name].normalize(target),
-                    standardized(advantage, alive),
-                    alive,
-                    jnp.ones(last.shape, bool),
-                    fresh,
-                    (extra.memory.actor[name], carry),
-                )
+            of_group = Data(
+                obs[name],
+                seen[name],
+                masks[name],
+                extra.sample[name],
+                jnp.where(alive, extra.log_prob[name], 0.0),
+                foretold[..., 0],
+                scale[name].normalize(target),
+                advantage,
+                alive,
+                jnp.ones(last.shape, bool),
+                fresh,
+                (extra.memory.actor[name], carry),
             )
-        return data, scale, metrics
+            if self.credit.active:
+                unit = scale[name].moments[1]
+                aim = masked_mean(gained(self.credit.lam), alive, axis=-1) / unit
+                end = discount.max(-1), last
+                of_group, trust[name], told = self.credited(name, state, of_group._replace(aim=aim), unit, end, k)
+                metrics |= told
+            of_group = of_group._replace(advantage=standardized(of_group.advantage, alive))
+            data[name] = in_sequences(of_group, self.length, self.burn_in)
+        return data, scale, trust, metrics
+
+    def _earned(self, name: str, rollout: Transition) -> Any:
+        """Rewards [T, E, n] of those that acted."""
+        alive, reward = rollout.now.alive[name], rollout.then.reward[name]
+        if self.team_reward:
+            reward = jnp.broadcast_to(masked_mean(reward, alive, axis=-1)[..., None], reward.shape)
+        return jnp.where(alive, reward, 0.0)
+
+    def credited(
+        self, name: str, state: State, data: Data, unit: Any, end: tuple[Any, Any], key: Any
+    ) -> tuple[Data, Trust, Metrics]:
+        """What agents learn from instead of the sampled advantages of `data` [T, E, ...]; see `credit.py`."""
+        actor, policy = state.nets.actor[name], self.policy(name)
+        _, raw = self._unroll(name, actor.net, data.carry[0][0], data.obs, data.fresh)
+        std = jnp.broadcast_to(self._each(name, actor.log_std), (*raw.shape[:-1], policy.spread))
+        k_choices, k_credit = jax.random.split(key)
+        one = partial(choices_of, policy, self.credit.samples)
+        keys = jax.random.split(k_choices, data.fresh.shape)
+        choices = jax.vmap(jax.vmap(one))(raw, std, data.sample, data.legal, keys)
+        shown = Shown(with_identity(data.view), choices, data.alive, data.aim)
+        psi, trust, metrics = assigned(
+            self.credit,
+            state.nets.credit[name],
+            state.trust[name],
+            shown,
+            data.advantage,
+            unit,
+            end,
+            self.gamma * self.lam,
+            k_credit,
+        )
+        metrics = {f"credit/{name}/{what}": value for what, value in metrics.items()}
+        return data._replace(advantage=psi, choices=choices), trust, metrics
 
     def _of_values(self, name: str, value: Any, target: Any, alive: Any) -> Metrics:
         """How well the old critic foretold the returns: 1 at best, 0 for a constant."""
@@ -365,26 +396,21 @@ class PPO(Algorithm):
             f"value/{name}/explained": 1.0 - error / jnp.maximum(spread, 1e-8),
         }
 
-    def in_sequences(self, data: Data) -> Data:
-        """[T, E, ...] -> [E, C, L, ...], each sequence with the steps before it that burn in (the first: after it)."""
-        begin = jnp.arange(0, self.horizon, self.length)
-        first = jnp.maximum(begin - self.burn_in, 0)
-        index = first[:, None] + jnp.arange(self.length + self.burn_in)  # [C, L]
-        own = (index >= begin[:, None]) & (index < begin[:, None] + self.length)
-        cut = jax.tree.map(lambda x: jnp.moveaxis(x[index], 2, 0), data)
-        first_carry = jax.tree.map(lambda x: x[:, :, 0], cut.carry)
-        return cut._replace(counts=cut.counts & own, carry=first_carry)
-
     def update(self, nets: Nets, batch: dict[str, Data], step: Any) -> tuple[Nets, Metrics]:
         """One gradient step of actors and critics on a minibatch [B, C, L, ...] of whole lanes."""
-        batch = {name: sequences(data) for name, data in batch.items()}
+        batch = {name: side_by_side(data) for name, data in batch.items()}
         actor, actor_opt, actor_metrics = self._descend(
             self.actor_loss, nets.actor, nets.actor_opt, self.actor_lr(step), batch, step
         )
         critic, critic_opt, critic_metrics = self._descend(
             self.critic_loss, nets.critic, nets.critic_opt, self.critic_lr(step), batch
         )
-        return Nets(actor, critic, actor_opt, critic_opt), actor_metrics | critic_metrics
+        metrics = actor_metrics | critic_metrics
+        model, credit_opt = nets.credit, nets.credit_opt
+        if self.credit.active:
+            model, credit_opt, told = self._descend(self.credit_loss, model, credit_opt, self.credit.lr, batch)
+            metrics |= told
+        return Nets(actor, critic, model, actor_opt, critic_opt, credit_opt), metrics
 
     def _descend(self, loss: Any, nets: Any, opt: Any, rate: Any, *rest: Any) -> tuple[Any, Any, Metrics]:
         gradient, metrics = jax.grad(loss, has_aux=True)(nets, *rest)
@@ -428,11 +454,14 @@ class PPO(Algorithm):
             loss, metrics = loss + error, metrics | {f"loss/critic/{name}": error}
         return loss, metrics
 
-
-def sequences(data: Data) -> Data:
-    """[B, C, L, ...] -> [L, B·C, ...], what a network is unrolled over; carries [B·C, ...]."""
-    flat = jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), data)
-    return jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), flat._replace(carry=()))._replace(carry=flat.carry)
+    def credit_loss(self, models: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
+        """How far the models of credit are from the team's sampled advantages, over steps in which somebody lived."""
+        loss, metrics = 0.0, {}
+        for name, data in batch.items():
+            shown = Shown(with_identity(data.view), data.choices, data.alive, data.aim)
+            error, penalty = self.credit.loss(models[name], shown, data.counts)
+            loss, metrics = loss + error + penalty, metrics | {f"loss/credit/{name}": error}
+        return loss, metrics
 
 
 def _densities(policy: Policy, raw: Any, std: Any, data: Data) -> tuple[Any, Any]:
@@ -442,10 +471,6 @@ def _densities(policy: Policy, raw: Any, std: Any, data: Data) -> tuple[Any, Any
         return policy.log_prob(raw, std, sample, legal), policy.entropy(raw, std, legal)
 
     return jax.vmap(jax.vmap(jax.vmap(one)))(raw, std, data.sample, data.legal)
-
-
-def masked_variance(x: Any, weight: Any) -> Any:
-    return masked_mean((x - masked_mean(x, weight)) ** 2, weight)
 
 
 def standardized(advantage: Any, alive: Any) -> Any:
@@ -479,3 +504,9 @@ def ippo(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = 
 def mappo(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> PPO:
     """MAPPO: PPO with a centralized critic (Yu et al. 2022)."""
     return PPO(spec, groups or tuple(spec.groups), sees="agent", **_settings(preset))
+
+
+def credit_mappo(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> PPO:
+    """MAPPO whose agents learn from the team's advantage without what their mates' choices account for."""
+    settings = _settings(preset) | {"credit": Baseline(), "team_reward": True}
+    return PPO(spec, groups or tuple(spec.groups), sees="agent", **settings)

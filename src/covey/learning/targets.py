@@ -38,3 +38,8 @@ class Linear(eqx.Module):
     def __call__(self, step: Any) -> Any:
         done = jnp.clip(step / jnp.maximum(self.steps, 1.0), 0.0, 1.0)
         return self.start + done * (self.end - self.start)
+
+
+def masked_variance(x: Any, weight: Any) -> Any:
+    """Variance of x over what counts."""
+    return masked_mean((x - masked_mean(x, weight)) ** 2, weight)

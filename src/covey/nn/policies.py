@@ -85,6 +85,10 @@ class Policy(eqx.Module):
         each = log_std + 0.5 * (1.0 + math.log(2 * math.pi))
         return each.sum() if legal is None else jnp.where(legal, each, 0.0).sum()
 
+    def shares(self, raw: Any, legal: Any = None) -> Any:
+        """Probabilities [A] of the choices of every part, where actions are discrete; 0 where illegal."""
+        return jnp.exp(self._log_shares(raw, legal))
+
     def _log_shares(self, raw: Any, legal: Any) -> Any:
         """Log-probabilities [A] of the choices; 0 (which counts for nothing) times a huge number is avoided."""
         logits = raw if legal is None else jnp.where(legal, raw, FAR)

@@ -1,0 +1,327 @@
+"""Credit assignment as a part of PPO: what a member of a team is told of the team's advantage.
+
+A model of what the joint action of a group is worth beyond the value, in normalized units,
+
+    M(s, a) = f(z_1(s, a_1), ..., z_n(s, a_n); s)        E[z_i | s] = 0 under the policies        f: a mixer
+
+is fitted to sampled advantages of the team, and every kind of credit makes of both what an agent learns from.
+`Baseline` and `Trajectory` only take from the sampled advantage what agent i did not cause, so a wrong model costs
+variance and never a bias. The others take the model's word. See `learning.credit` for what they compute.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from covey.core.checks import within
+from covey.core.types import Discrete, Metrics
+from covey.learning import credit
+from covey.learning.targets import masked_mean, masked_variance
+from covey.nn.mixers import Mixer, Sum
+from covey.nn.nets import MLP, Linear, linears
+from covey.nn.policies import Policy
+
+
+class Choices(NamedTuple):
+    """What agents did, and what they might have done with which chance; one step."""
+
+    taken: Any  # [n, A]  embedded actions
+    instead: Any  # [n, K, A]
+    weight: Any  # [n, K]
+
+
+class Model(NamedTuple):
+    """The parameters of M for one group."""
+
+    body: MLP  # what an agent's critic sees -> [W]
+    enter: Linear  # an action -> [W]
+    leave: Linear  # [W] -> z
+    mix: Any  # the mixer's
+
+
+class Told(NamedTuple):
+    """What a model says of one step of a group, or of many, in units of returns."""
+
+    mix: Any  # z [n, d] -> M []
+    taken: Any  # [n, d]  z of what was done
+    instead: Any  # [n, K, d]  z of what might have been done
+    weight: Any  # [n, K]
+    whole: Any  # []  M
+    others: Any  # [n]  M on average over agent i's own choices
+
+
+class Shown(NamedTuple):
+    """What a model learns from; one step of a group, or many."""
+
+    view: Any  # [n, G]  what agents' critics see, with who they are
+    choices: Choices
+    alive: Any  # [n]
+    aim: Any  # []  y: the team's sampled advantage
+
+
+class Trust(NamedTuple):
+    """How far a baseline is relied on, η, and after how many rollouts."""
+
+    share: Any  # []
+    rollouts: Any  # []
+
+    @staticmethod
+    def none() -> Trust:
+        return Trust(jnp.float32(0), jnp.int32(0))
+
+    def after(self, useful: Any) -> Trust:
+        """After a rollout in which a share of `useful` would have left least variance."""
+        return Trust(self.share + 0.1 * (useful - self.share), self.rollouts + 1)
+
+
+class Credit(eqx.Module):
+    """Base of all kinds of credit."""
+
+    mixer: eqx.AbstractVar[Mixer]
+    """How what members bring makes what the team is worth."""
+    width: eqx.AbstractVar[int]
+    """Units of every hidden layer of the model."""
+    lr: eqx.AbstractVar[float]
+    """Adam's learning rate for the model."""
+    decay: eqx.AbstractVar[float]
+    """Weight of the squares of the model's parameters in its loss."""
+    lam: eqx.AbstractVar[float]
+    """λ of the advantages that the model is fitted to."""
+    samples: eqx.AbstractVar[int]
+    """Draws of joint actions or orders, where a credit has no closed form; and choices of an agent, where it has
+    infinitely many."""
+
+    active = True
+
+    def __check_init__(self):
+        within(self, "[1, inf)", "width", "samples")
+        within(self, "[0, inf)", "lr", "decay")
+        within(self, "[0, 1]", "lam")
+
+    @abc.abstractmethod
+    def psi(self, told: Told, advantage: Any, trust: Any, key: Any) -> Any:
+        """What agents learn from in one step, [n]: out of sampled advantages [n], the model's word, and trust η."""
+
+    def relied(self, trust: Trust) -> Any:
+        """η of this rollout."""
+        return jnp.float32(1)
+
+    def over_time(self, psi: Any, whole: Any, discount: Any, last: Any, decay: Any, trust: Any) -> Any:
+        """What the rest of the rollout adds: psi [T, E, n], M without its mean [T, E]."""
+        return psi
+
+    # ------------------------------------------------------------------------------------------------------ the model
+
+    def init(self, key: Any, members: int, view: int, action: int) -> Model:
+        k_body, k_choice, k_mix = jax.random.split(key, 3)
+        enter, leave = linears(k_choice, (self.width, action), (self.mixer.brings, self.width))
+        body = MLP(k_body, (view, self.width, self.width), activation=jnp.tanh)
+        return Model(body, enter, leave._replace(weight=0.1 * leave.weight), self.mixer.init(k_mix, members, view))
+
+    def mix(self, model: Model, view: Any) -> credit.Mix:
+        """M of what members bring, where they see `view` [n, G]."""
+        return lambda z: self.mixer.value(model.mix, z, view[0])
+
+    def brought(self, model: Model, view: Any, choices: Choices, alive: Any) -> tuple[Any, Any]:
+        """z of what was done [n, d] and might have been done [n, K, d], centered; zeros of the dead."""
+        seen = jax.vmap(model.body)(view)
+        z = jnp.concatenate([choices.taken[:, None], choices.instead], 1)
+        z = model.leave(jnp.tanh(seen[:, None] + model.enter(z)))
+        z = z - (choices.weight[..., None] * z[:, 1:]).sum(1, keepdims=True)
+        z = jnp.where(alive[:, None, None], z, 0.0)
+        return z[:, 0], z[:, 1:]
+
+    def told(self, model: Model, view: Any, choices: Choices, alive: Any, unit: Any = 1.0) -> Told:
+        """The model's word on one step."""
+        taken, instead = self.brought(model, view, choices, alive)
+
+        def mix(z):
+            return unit * self.mix(model, view)(z)
+
+        return Told(mix, taken, instead, choices.weight, mix(taken), credit.others(mix, taken, instead, choices.weight))
+
+    def loss(self, model: Model, shown: Shown, counts: Any) -> tuple[Any, Any]:
+        """The mean of (M - y)² over the steps [L, B] that count and in which somebody lived, and the penalty."""
+
+        def error(step):
+            taken, _ = self.brought(model, step.view, step.choices, step.alive)
+            return (self.mix(model, step.view)(taken) - step.aim) ** 2
+
+        missed = masked_mean(jax.vmap(jax.vmap(error))(shown), shown.alive.any(-1) & counts)
+        return missed, self.decay * sum((x**2).sum() for x in jax.tree.leaves(model))
+
+    def centered(self, told: Told, key: Any) -> Any:
+        """M without its mean over all choices, []: exact for mixers that have none, else less a mean over draws."""
+        if self.mixer.centered:
+            return told.whole
+        drawn = jax.vmap(lambda key: credit.draw(told.instead, told.weight, key))(jax.random.split(key, self.samples))
+        return told.whole - jax.vmap(told.mix)(drawn).mean()
+
+    def alone(self, told: Told, key: Any) -> Any:
+        """What agents' choices are worth on average over the others', [n]: A_i."""
+        if self.mixer.centered:  # what others might have done adds nothing on average
+            nobody = jnp.zeros_like(told.taken)
+            return jax.vmap(lambda i: told.mix(nobody.at[i].set(told.taken[i])))(jnp.arange(len(nobody)))
+        return credit.marginal(told.mix, told.taken, told.instead, told.weight, key, self.samples)
+
+
+def assigned(
+    kind: Credit,
+    model: Model,
+    trust: Trust,
+    shown: Shown,
+    advantage: Any,
+    unit: Any,
+    end: tuple[Any, Any],
+    decay: Any,
+    key: Any,
+) -> tuple[Any, Trust, Metrics]:
+    """What agents learn from [T, E, n], the trust after it, and how good the model is.
+
+    advantage: sampled ones [T, E, n], in units of returns; `unit` of these is one of the model's. end: discount and
+    `last` [T, E] of the steps. decay: γλ.
+    """
+    eta = kind.relied(trust)
+
+    def one(step, advantage, key):
+        told = kind.told(model, step.view, step.choices, step.alive, unit)
+        return told.whole, told.others, kind.psi(told, advantage, eta, key), kind.centered(told, key)
+
+    keys = jax.random.split(key, shown.aim.shape)
+    whole, others, psi, centered = jax.vmap(jax.vmap(one))(shown, advantage, keys)
+    there = shown.alive.any(-1)
+    missed, spread = (masked_variance(x, there) for x in (shown.aim - whole / unit, shown.aim))
+    metrics = {"explained": 1.0 - missed / jnp.maximum(spread, 1e-8), "reliance": eta}
+    useful = credit.reliance(advantage, others, shown.alive)
+    return kind.over_time(psi, centered, *end, decay, eta), trust.after(useful), metrics
+
+
+def with_identity(view: Any) -> Any:
+    """Views [..., n, G] with who sees them, [..., n, G + n]."""
+    n = view.shape[-2]
+    return jnp.concatenate([view, jnp.broadcast_to(jnp.eye(n), (*view.shape[:-1], n))], -1)
+
+
+def choices_of(policy: Policy, samples: int, raw: Any, std: Any, sample: Any, legal: Any, key: Any) -> Choices:
+    """What the agents of a group did in one step, and what else they might have: everything where one of few actions is
+    chosen, else `samples` draws."""
+    taken = jax.vmap(policy.embedded)(sample, legal)
+    if isinstance(policy.space, Discrete):
+        n, size = taken.shape
+        shares = jax.vmap(policy.shares)(raw, legal)
+        return Choices(taken, jnp.broadcast_to(jnp.eye(size), (n, size, size)), shares)
+
+    def another(key):
+        keys = jax.random.split(key, len(raw))
+        return jax.vmap(policy.embedded)(jax.vmap(policy.sample)(raw, std, keys, legal), legal)
+
+    instead = jnp.moveaxis(jax.vmap(another)(jax.random.split(key, samples)), 0, 1)
+    return Choices(taken, instead, jnp.full(instead.shape[:2], 1.0 / samples))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Kinds of credit
+
+
+class Team(Credit):
+    """Everybody learns from the team's advantage: MAPPO."""
+
+    mixer: Mixer = Sum()
+    width: int = eqx.field(static=True, default=64)
+    lr: float = 7e-4
+    decay: float = 0.0
+    lam: float = 1.0
+    samples: int = eqx.field(static=True, default=8)
+
+    active = False
+
+    def psi(self, told, advantage, trust, key):
+        return advantage
+
+
+class Baseline(Credit):
+    """The sampled advantage without what the others' choices are worth: Â - η E_i M. Unbiased."""
+
+    mixer: Mixer = Sum()
+    width: int = eqx.field(static=True, default=64)
+    lr: float = 7e-4
+    decay: float = 1e-4
+    lam: float = 1.0
+    samples: int = eqx.field(static=True, default=8)
+    eta: float | None = None
+    """How far to rely on the model; None: as far as it would have paid in the rollouts before."""
+    warmup: int = eqx.field(static=True, default=10)
+    """Rollouts before the model is relied on at all."""
+
+    def __check_init__(self):
+        within(self, "[0, inf)", "warmup")
+        if self.eta is not None:
+            within(self, "[0, 1]", "eta")
+
+    def relied(self, trust):
+        return jnp.where(trust.rollouts < self.warmup, 0.0, trust.share if self.eta is None else self.eta)
+
+    def psi(self, told, advantage, trust, key):
+        return advantage - trust * told.others
+
+
+class Trajectory(Baseline):
+    """`Baseline` without what everybody's later choices are worth, which nobody's choice now has caused. Unbiased."""
+
+    def over_time(self, psi, whole, discount, last, decay, trust):
+        return psi - trust * credit.ahead(whole, discount, last, decay)[..., None]
+
+
+class Marginal(Credit):
+    """What an agent's choice is worth on average over the others', by the model: A_i. As biased as the model."""
+
+    mixer: Mixer = Sum()
+    width: int = eqx.field(static=True, default=64)
+    lr: float = 7e-4
+    decay: float = 1e-4
+    lam: float = 1.0
+    samples: int = eqx.field(static=True, default=8)
+
+    def psi(self, told, advantage, trust, key):
+        return self.alone(told, key)
+
+
+class Blend(Baseline):
+    """κ of `Marginal` and the rest of `Baseline`: as biased as κ of the model."""
+
+    kappa: float = 0.5
+    """Share κ of the model's word."""
+
+    def __check_init__(self):
+        within(self, "[0, 1]", "kappa")
+
+    def psi(self, told, advantage, trust, key):
+        return self.kappa * self.alone(told, key) + (1.0 - self.kappa) * super().psi(told, advantage, trust, key)
+
+
+class Coma(Marginal):
+    """How much better the joint action is than with another choice of agent i, by the model (Foerster et al. 2018)."""
+
+    def psi(self, told, advantage, trust, key):
+        return told.whole - told.others
+
+
+class Shapley(Marginal):
+    """What an agent brings when it joins, on average over all orders, by the model."""
+
+    def psi(self, told, advantage, trust, key):
+        if self.mixer.centered:  # sums of parts that two make at most: half of what an agent shares is its own
+            return 0.5 * (self.alone(told, key) + told.whole - told.others)
+        return credit.shapley(told.mix, told.taken, told.instead, told.weight, key, self.samples)
+
+
+class Slope(Marginal):
+    """∂M/∂z_i · z_i: biased where the mixer bends. To compare with."""
+
+    def psi(self, told, advantage, trust, key):
+        return credit.slope(told.mix, told.taken)

@@ -1,0 +1,132 @@
+"""Who earned what: credits of team mates for one joint action, out of a model of what the team earns together.
+
+The model M gives the advantage of a joint action, M(z_1, ..., z_n), where z_i stands for what agent i does. Beside what
+agent i did (`taken` [n, ...]) there is what it might have done (`instead` [n, K, ...]), with the probabilities of its
+policy (`weight` [n, K]). With A_T the part of M that exactly the agents T make together (its ANOVA decomposition under
+the policies), the credits of agent i are
+
+    joint       M - E M                         Σ_T A_T
+    coma        M - E_i M                       Σ_{T ∋ i} A_T             Foerster et al. 2018
+    shapley     mean over orders of joining     Σ_{T ∋ i} A_T / |T|       Shapley 1953, absent mates as their policies
+    marginal    E_-i M - E M                    A_i
+
+E_i is a mean over agent i's own choices, E_-i over everybody else's. All have the same mean for each choice of agent i,
+hence the same policy gradient, and less variance from top to bottom. `others` = E_i M does not depend on what agent i
+did: taken from a sampled advantage it leaves the gradient as it is, however wrong the model may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Mix = Callable[[Any], Any]
+"""What a joint action is worth: [n, ...] -> []."""
+
+
+def others(mix: Mix, taken: Any, instead: Any, weight: Any) -> Any:
+    """What the joint action is worth on average over each agent's own choices, [n]: exact, n·K values of M."""
+
+    def choice(agent, z):
+        return mix(taken.at[agent].set(z))
+
+    agents = jnp.arange(len(taken))
+    worth = jax.vmap(jax.vmap(choice, (None, 0)))(agents, instead)
+    return (weight * worth).sum(1)
+
+
+def coma(mix: Mix, taken: Any, instead: Any, weight: Any) -> Any:
+    """How much better the joint action is than with another choice of agent i, [n]."""
+    return mix(taken) - others(mix, taken, instead, weight)
+
+
+def marginal(mix: Mix, taken: Any, instead: Any, weight: Any, key: Any, samples: int) -> Any:
+    """What agent i's choice is worth on average over what the others do, [n], from `samples` draws of everybody."""
+
+    def once(key):
+        drawn = draw(instead, weight, key)
+        alone = jax.vmap(lambda agent: mix(drawn.at[agent].set(taken[agent])))(jnp.arange(len(taken)))
+        return alone - mix(drawn)
+
+    return jax.vmap(once)(jax.random.split(key, samples)).mean(0)
+
+
+def shapley(mix: Mix, taken: Any, instead: Any, weight: Any, key: Any, samples: int) -> Any:
+    """What agent i brings when it joins, [n], from `samples` orders of joining; who has not joined does anything."""
+
+    def once(key):
+        k_order, k_draw = jax.random.split(key)
+        order = jax.random.permutation(k_order, len(taken))
+
+        def join(team, agent):
+            joined = team.at[agent].set(taken[agent])
+            return joined, mix(joined) - mix(team)
+
+        _, brought = jax.lax.scan(join, draw(instead, weight, k_draw), order)
+        return jnp.zeros(len(taken)).at[order].set(brought)
+
+    return jax.vmap(once)(jax.random.split(key, samples)).mean(0)
+
+
+def slope(mix: Mix, taken: Any) -> Any:
+    """∂M/∂z_i · z_i, [n]. Biased where the slope depends on agent i's own choice: to compare with."""
+    return (jax.grad(mix)(taken) * taken).reshape(len(taken), -1).sum(1)
+
+
+def draw(instead: Any, weight: Any, key: Any) -> Any:
+    """A choice of everybody, [n, ...]."""
+    index = jax.random.categorical(key, jnp.log(weight))
+    return jax.vmap(lambda row, k: row[k])(instead, index)
+
+
+def centered(table: Any, weight: Any) -> Any:
+    """What choices are worth [..., K, *], without what they are worth on average over the policy [..., K]."""
+    wide = weight.reshape(weight.shape + (1,) * (table.ndim - weight.ndim))
+    return table - (wide * table).sum(weight.ndim - 1, keepdims=True)
+
+
+def reliance(advantage: Any, baseline: Any, weight: Any) -> Any:
+    """η in [0, 1]: how much of a baseline to take from an advantage so that least variance is left; 0 if it is useless.
+
+    Averages are over everything, with `weight` 0 or 1.
+    """
+    total = jnp.maximum(weight.sum(), 1.0)
+
+    def mean(x):
+        return (x * weight).sum() / total
+
+    spread = baseline - mean(baseline)
+    share = mean(spread * (advantage - mean(advantage))) / jnp.maximum(mean(spread**2), 1e-8)
+    return jnp.clip(share, 0.0, 1.0)
+
+
+def ahead(x: Any, discount: Any, last: Any, decay: Any) -> Any:
+    """Σ_{l ≥ 1} decay^l x_{t+l} within the episode: x [T, ...], `discount` and `last` [T, ...] of the step at t."""
+
+    def back(later, xs):
+        value, going_on = xs
+        here = decay * going_on * later
+        return value + here, here
+
+    going_on = jnp.where(last, 0.0, discount)
+    return jax.lax.scan(back, jnp.zeros_like(x[0]), (x, going_on), reverse=True)[1]
+
+
+def ledger(reward: Any, value: Any, future: Any, discount: Any, last: Any, parts: Any, whole: Any, gamma: Any) -> Any:
+    """What the team earned, accounted for step by step: (parts [T, n], together [T], luck [T]), each discounted to 0.
+
+    For one episode with rewards [T] of the team, values of before and after each step, the parts that agents played in
+    the advantage [T, n] and the advantage that the model gives to the joint action [T]:
+
+        Σ_t γ^t r_t + γ^T d V(s_T) = V(s_0) + Σ_t γ^t (Σ_i part_ti + together_t + luck_t)
+
+    `together` is what the parts leave of the model's advantage, `luck` is what the model leaves of the truth. Steps
+    after the first `last` count for nothing.
+    """
+    going_on = jnp.cumsum(last) - last == 0
+    scale = jnp.where(going_on, gamma ** jnp.arange(len(reward)), 0.0)
+    luck = reward + gamma * discount * future - value - whole
+    return scale[:, None] * parts, scale * (whole - parts.sum(1)), scale * luck

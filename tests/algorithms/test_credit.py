@@ -1,0 +1,167 @@
+"""Credit as a part of PPO: without it MAPPO, unbiased with it, and a model that learns what members bring."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from covey.algorithms import credit, ppo
+from covey.core import loop
+from covey.core.errors import BadInput
+from covey.environments import make
+from covey.nn import mixers
+from covey.testing.compare import difference
+
+KEYS = jax.random.split(jax.random.key(0), 2)
+KINDS = (credit.Baseline, credit.Trajectory, credit.Marginal, credit.Blend, credit.Coma, credit.Slope)
+MIXERS = (mixers.Sum, mixers.Pair, mixers.Monotone, mixers.Free, mixers.Attention, mixers.Weighted)
+
+
+def small(spec, kind, **settings):
+    settings = {"width": 8, "horizon": 4, "epochs": 2, "minibatches": 2, "credit": kind} | settings
+    return dataclasses.replace(ppo.credit_mappo(spec), **settings)
+
+
+def played(world, algorithm, iterations=4, lanes=4):
+    run = jax.jit(lambda keys: loop.start(world, algorithm, keys, lanes))(KEYS)
+    return loop.compiled(world, algorithm)(run, iterations)
+
+
+def test_without_credit_it_is_mappo():
+    spec = make("matrix/anova").spec
+    plain = dataclasses.replace(ppo.credit_mappo(spec), credit=credit.Team(), team_reward=False)
+    assert eqx.tree_equal(plain, ppo.mappo(spec))
+
+
+def test_a_baseline_that_is_not_relied_on_is_mappo():
+    """The same numbers to the last bit to learn from (see below), in another program, which may round otherwise."""
+    world = make("matrix/anova")
+    unused = credit.Trajectory(warmup=9, width=8)
+    (run, _), (plain, _) = (played(world, small(world.spec, kind)) for kind in (unused, credit.Team()))
+    ours, theirs = ((x.agent.nets.actor, x.agent.nets.critic, x.now, x.score) for x in (run, plain))
+    assert difference(ours, theirs, 1e-6) is None
+    assert run.agent.nets.credit
+    assert not plain.agent.nets.credit
+
+
+def test_a_baseline_that_is_relied_on_is_not():
+    world = make("matrix/anova")
+    kinds = credit.Baseline(eta=1.0, warmup=0, width=8), credit.Team()
+    run, plain = (played(world, small(world.spec, kind))[0] for kind in kinds)
+    assert difference(run.agent.nets.actor, plain.agent.nets.actor)
+
+
+def test_a_world_with_deaths():
+    world = make("toy/discrete")
+    run, metrics = played(world, small(world.spec, credit.Trajectory(width=8), minibatches=1, layers=1))
+    assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(run.agent))
+    assert {f"credit/{g}/explained" for g in ("a", "b")} <= set(metrics)
+    assert all(bool((x >= 0).all() and (x <= 1).all()) for x in (metrics[f"credit/{g}/reliance"] for g in ("a", "b")))
+
+
+@pytest.mark.parametrize(
+    ("mixer", "kind"),
+    [*((mixer, credit.Shapley) for mixer in MIXERS), *((mixers.Free, kind) for kind in KINDS)],
+    ids=lambda part: part.__name__,
+)
+def test_every_mixer_gives_every_member_something(mixer, kind):
+    """One rollout of three members with five choices, of which one is dead in the first step."""
+    steps, lanes, n, choices = 3, 2, 3, 5
+    kind = kind(mixer(), width=8, samples=2)
+    keys = jax.random.split(jax.random.key(0), 4)
+    model = kind.init(keys[0], n, 4, choices)
+    taken = jax.nn.one_hot(jax.random.randint(keys[1], (steps, lanes, n), 0, choices), choices)
+    instead = jnp.broadcast_to(jnp.eye(choices), (steps, lanes, n, choices, choices))
+    weight = jnp.full((steps, lanes, n, choices), 1 / choices)
+    view = jax.random.normal(keys[2], (steps, lanes, n, 4))
+    alive = jnp.ones((steps, lanes, n), bool).at[0, 0, 0].set(False)
+    aim = jax.random.normal(keys[3], (steps, lanes))
+    shown = credit.Shown(view, credit.Choices(taken, instead, weight), alive, aim)
+    end = jnp.ones((steps, lanes)), jnp.zeros((steps, lanes), bool)
+    trust = credit.Trust(jnp.float32(1.0), jnp.int32(10))
+    advantage = aim[..., None] * alive
+    psi, trust, _ = jax.jit(
+        lambda model: credit.assigned(kind, model, trust, shown, advantage, 2.0, end, 0.9, keys[0])
+    )(model)
+    assert psi.shape == (steps, lanes, n)
+    assert jnp.isfinite(psi).all()
+    assert psi.std() > 0
+    assert trust.rollouts == 11
+    nothing = credit.Trust(jnp.float32(0.0), jnp.int32(10))
+    unmoved, *_ = credit.assigned(kind, model, nothing, shown, advantage, 2.0, end, 0.9, keys[0])
+    if isinstance(kind, credit.Baseline) and not isinstance(kind, credit.Blend):
+        np.testing.assert_array_equal(unmoved, advantage)
+    gradient = jax.jit(jax.grad(lambda model: kind.loss(model, shown, jnp.ones((steps, lanes), bool))[0]))(model)
+    assert all(bool((x != 0).any()) for x in jax.tree.leaves(gradient._replace(mix=())))
+
+
+@pytest.mark.parametrize("world", ["toy/continuous", "toy/graph"])
+def test_credit_of_boxes_and_splits(world):
+    world = make(world)
+    algorithm = small(world.spec, credit.Baseline(width=8, samples=2), minibatches=1, epochs=1, layers=1)
+    run, _ = played(world, algorithm, iterations=2)
+    assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(run.agent))
+
+
+def told(algorithm, world, run, lanes=64):
+    """The model's word on one fresh step of the first seed, and the joint actions."""
+    one = jax.tree.map(lambda x: x[:1], run._replace(step=()))._replace(step=run.step)
+    _, rollout, _ = loop.collect(world, algorithm, one, KEYS[:1], 4)
+    rollout = jax.tree.map(lambda x: x[:, 0], rollout)
+    agent = jax.tree.map(lambda x: x[0], one.agent)
+    data, *_ = jax.jit(algorithm.prepare)(agent, rollout, jax.random.key(0))
+    (name,) = data
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), data[name]._replace(carry=()))
+    view = credit.with_identity(flat.view)
+    word = jax.vmap(lambda v, c, a: algorithm.credit.told(agent.nets.credit[name], v, c, a)._replace(mix=()))
+    return word(view, flat.choices, flat.alive), flat
+
+
+def test_what_members_bring_is_centered_and_the_dead_bring_nothing():
+    world = make("toy/discrete")
+    algorithm = small(world.spec, credit.Baseline(mixers.Pair(), width=8), groups=("a",))
+    model = algorithm.credit.init(jax.random.key(0), 2, 5, 3)
+    weight = jax.nn.softmax(jax.random.normal(jax.random.key(1), (2, 3)))
+    choices = credit.Choices(jnp.eye(3)[:2], jnp.broadcast_to(jnp.eye(3), (2, 3, 3)), weight)
+    view = jax.random.normal(jax.random.key(2), (2, 5))
+    taken, instead = algorithm.credit.brought(model, view, choices, jnp.array([True, False]))
+    np.testing.assert_allclose((weight[..., None] * instead).sum(1), 0, atol=1e-6)
+    np.testing.assert_allclose(taken[0], instead[0, 0])
+    assert not taken[1].any()
+    assert not instead[1].any()
+
+
+def test_the_model_finds_what_players_bring():
+    """In an additive game M has to become the sum of what each choice earns beyond the mean."""
+    world = make("matrix/additive", players=4, choices=3, noise=0.0)
+    algorithm = dataclasses.replace(
+        ppo.credit_mappo(world.spec),
+        width=8,
+        horizon=4,
+        epochs=2,
+        actor_lr=ppo.Linear(0.0, 0.0, 0.0),
+        credit=credit.Baseline(width=32, lr=1e-2, decay=0.0),
+    )
+    run, _ = played(world, algorithm, iterations=200, lanes=16)
+    word, data = told(algorithm, world, run)
+    chosen = data.choices.taken.argmax(-1)
+    payoff = np.asarray(world.payoff)
+    bring = payoff[np.arange(4), chosen] - payoff.mean(1)  # in units of the returns' deviation, which is 1
+    found = np.asarray(word.taken[..., 0])
+    assert np.corrcoef(found.ravel(), bring.ravel())[0, 1] > 0.95
+    others = bring.sum(1, keepdims=True) - bring
+    assert np.corrcoef(np.asarray(word.others).ravel(), others.ravel())[0, 1] > 0.95
+
+
+def test_refuses():
+    with pytest.raises(BadInput, match="samples"):
+        credit.Baseline(samples=0)
+    with pytest.raises(BadInput, match="kappa"):
+        credit.Blend(kappa=2.0)
+    with pytest.raises(BadInput, match="eta"):
+        credit.Baseline(eta=-1.0)
