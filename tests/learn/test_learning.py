@@ -36,6 +36,20 @@ def test_discrete_actions_deaths_and_masks_are_learned(algorithm):
     assert (values["return/a/mean_agent"] == 12).sum() >= SEEDS / 2
 
 
+@pytest.mark.parametrize("algorithm", ["mappo", "credit-mappo"])
+def test_policy_gradients_learn_discrete_actions_deaths_and_masks_to_the_optimum(algorithm):
+    values = returns(algorithm, "toy/discrete", 200_000)
+    assert mean(values["return/a/mean_agent"]).low > 0.99 * 12
+    assert mean(values["return/b/mean_agent"]).low > 0.99 * 8
+
+
+def test_policy_gradients_learn_splits_and_boxes_to_the_optimum():
+    values = returns("mappo", "toy/graph", 200_000)
+    assert mean(values["return/gate/mean_agent"]).low > 0.98 * 8
+    assert mean(values["return/router/mean_agent"]).low > 0.98 * 8
+    assert mean(returns("mappo", "toy/continuous", 200_000)["regret/mover/mean_agent"]).high < 0.03
+
+
 @pytest.mark.parametrize("algorithm", DDPG_FAMILY)
 def test_splits_of_unequal_sizes_are_learned_to_the_optimum(algorithm):
     values = returns(algorithm, "toy/graph", 8000)
