@@ -288,10 +288,9 @@ def returns(world: Any, rules: list[Scripted], kinds: list[str], episodes: int =
 def test_the_rules_of_tag_play_their_side():
     """Random against random earns 2.9 and -14.5, a greedy chase of random agents 64 and -81 (`mpe2`, 300 episodes)."""
     tag = make("particle/tag")
-    chase, flee = tag.rules()["chase"](), tag.rules()["flee"]()
     kinds = ["adversary", "agent"]
-    nobody, hunted = returns(tag, [], kinds), returns(tag, [chase], kinds)
-    fled, both = returns(tag, [flee], kinds), returns(tag, [chase, flee], kinds)
+    nobody = returns(tag, [], kinds)
+    hunted, fled, both = (returns(tag, [tag.rules()[id]()], kinds) for id in ("chase", "flee", "chase-and-flee"))
     assert nobody == pytest.approx([2.9, -14.5], abs=4)
     assert hunted[0] > 50
     assert fled[1] > -4

@@ -297,22 +297,26 @@ class Tag(Particle):
         return Reference("rule", "chase-and-flee", how)
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
-        """Both sides, or one of them; combine with a learner of the other side by `Mixed`."""
+        """Both sides by rule, or one of them, and then the other at random."""
         chase, flee = Chase(self.count_good), Flee(self.count_adversaries)
-
-        def both(now, key):
-            return chase(now, key) | flee(now, key)
-
         return {
-            "chase-and-flee": lambda: self._rule(("adversary", "agent"), both),
-            "chase": lambda: self._rule(("adversary",), chase),
-            "flee": lambda: self._rule(("agent",), flee),
+            "chase-and-flee": lambda: self._rule(chase, flee),
+            "chase": lambda: self._rule(chase),
+            "flee": lambda: self._rule(flee),
         }
 
-    def _rule(self, groups: tuple[str, ...], rule: Any) -> Scripted:
+    def _rule(self, *sides: Callable[[TimeStep, Any], Groups]) -> Scripted:
         if self.continuous or self.seen_agents is not None or self.seen_landmarks is not None:
             raise BadInput("the rules of `particle/tag` need discrete pushes and agents that see everything.")
-        return Scripted(self.spec, groups, rule)
+
+        def play(now: TimeStep, key: Any) -> Groups:
+            pushes = jax.random.randint(key, (self.count,), 0, len(PUSHES))
+            action = {name: self.rows(pushes)[name] for name in self.agents}
+            for side in sides:
+                action |= side(now, key)
+            return action
+
+        return Scripted(self.spec, tuple(self.spec.groups), play)
 
     def _touching(self, state: ParticleState) -> Any:
         """Which adversary touches which good agent, [k, n]."""
