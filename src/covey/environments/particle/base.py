@@ -6,6 +6,7 @@ paid (`pay`). Observations, rewards and time limits are those of `mpe2` 1.1, ste
 
 from __future__ import annotations
 
+import abc
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -51,29 +52,29 @@ class Particle(eqx.Module):
     """The id of the world."""
 
     @property
+    @abc.abstractmethod
     def agents(self) -> dict[str, Kind]:
         """Kinds of agents, in the order in which they are numbered."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def landmarks(self) -> dict[str, Kind]:
         """Kinds of landmarks."""
-        raise NotImplementedError
 
     words: int = eqx.field(static=True, default=0, init=False)
     """How many words there are."""
 
+    @abc.abstractmethod
     def spawn(self, key: Any) -> ParticleState:
         """Everything at the beginning of an episode."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def see(self, state: ParticleState) -> dict[str, dict[str, Any]]:
         """The fields of every kind's observations, [n, ...] each."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def pay(self, state: ParticleState) -> Groups:
         """Rewards [n] of the step that led to `state`."""
-        raise NotImplementedError
 
     def settle(self, key: Any, state: ParticleState) -> ParticleState:
         """What else happens after bodies moved."""
