@@ -73,7 +73,7 @@ ALGORITHMS = {
     "khead-maddpg": ddpg_row(ddpg.khead_maddpg, "continuous"),
     "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph", "discrete", home="graph"),
     "matd3": ddpg_row(ddpg.matd3, "discrete"),
-    "ippo": ppo_row(ppo.ippo, "continuous"),
+    "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
     "mappo-gru": ppo_row(ppo.mappo, "discrete", home="discrete", **RECURRENT)._replace(worlds=("discrete",)),

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from covey.environments import make
+    from covey.environments.pettingzoo import to_pettingzoo
     from covey.runs.evaluate import evaluate
     from covey.runs.policy import load
     from covey.runs.train import train
 
-__all__ = ["__version__", "evaluate", "load", "make", "train"]
+__all__ = ["__version__", "evaluate", "load", "make", "to_pettingzoo", "train"]
 
 _HOMES = {
     "make": "covey.environments",
+    "to_pettingzoo": "covey.environments.pettingzoo",
     "train": "covey.runs.train",
     "load": "covey.runs.policy",
     "evaluate": "covey.runs.evaluate",

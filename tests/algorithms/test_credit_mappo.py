@@ -15,6 +15,7 @@ from covey.core import loop
 from covey.core.errors import BadInput
 from covey.environments import make
 from covey.nn import mixers
+from covey.nn.members import with_identity
 from covey.testing.compare import difference
 
 KEYS = jax.random.split(jax.random.key(0), 2)
@@ -46,7 +47,7 @@ def test_a_baseline_that_is_not_relied_on_is_mappo():
     ours, theirs = ((x.agent.nets.actor, x.agent.nets.critic, x.now, x.score) for x in (run, plain))
     assert difference(ours, theirs, 1e-6) is None
     assert run.agent.nets.credit
-    assert not plain.agent.nets.credit
+    assert not jax.tree.leaves(plain.agent.nets.credit)
 
 
 def test_a_baseline_that_is_relied_on_is_not():
@@ -117,19 +118,18 @@ def told(algorithm, world, run, lanes=64):
     data, *_ = jax.jit(algorithm.prepare)(agent, rollout, jax.random.key(0))
     (name,) = data
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), data[name]._replace(carry=()))
-    view = credit.with_identity(flat.view)
+    view = with_identity(flat.view)
     word = jax.vmap(lambda v, c, a: algorithm.credit.told(agent.nets.credit[name], v, c, a)._replace(mix=()))
     return word(view, flat.choices, flat.alive), flat
 
 
 def test_what_members_bring_is_centered_and_the_dead_bring_nothing():
-    world = make("toy/discrete")
-    algorithm = small(world.spec, credit.Baseline(mixers.Pair(), width=8), groups=("a",))
-    model = algorithm.credit.init(jax.random.key(0), 2, 5, 3)
+    kind = credit.Baseline(mixers.Pair(), width=8)
+    model = kind.init(jax.random.key(0), 2, 5, 3)
     weight = jax.nn.softmax(jax.random.normal(jax.random.key(1), (2, 3)))
     choices = credit.Choices(jnp.eye(3)[:2], jnp.broadcast_to(jnp.eye(3), (2, 3, 3)), weight)
     view = jax.random.normal(jax.random.key(2), (2, 5))
-    taken, instead = algorithm.credit.brought(model, view, choices, jnp.array([True, False]))
+    taken, instead = kind.brought(model, view, choices, jnp.array([True, False]))
     np.testing.assert_allclose((weight[..., None] * instead).sum(1), 0, atol=1e-6)
     np.testing.assert_allclose(taken[0], instead[0, 0])
     assert not taken[1].any()

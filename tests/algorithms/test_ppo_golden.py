@@ -294,8 +294,8 @@ def test_a_sequence_replays_what_was_played():
     batch = learned_from(algorithm, state, rollout)
     _, metrics = algorithm.actor_loss(state.nets.actor, batch, 0)
     assert metrics["divergence/agent"] == pytest.approx(0.0, abs=1e-6)
-    _, value = algorithm._unroll(
-        "agent", state.nets.critic["agent"], batch["agent"].carry[1], batch["agent"].view, batch["agent"].fresh
+    _, value = algorithm.members("agent").unroll(
+        state.nets.critic["agent"], batch["agent"].carry[1], batch["agent"].view, batch["agent"].fresh
     )
     counts = np.asarray(batch["agent"].counts)
     assert np.asarray(value[..., 0])[counts] == pytest.approx(np.asarray(batch["agent"].value)[counts], abs=1e-5)

@@ -67,7 +67,7 @@ def score_of(name, model):
     return {
         "joint": lambda taken, pi: jnp.full(PLAYERS, mix(taken) - mix(pi)),
         "others": lambda taken, pi: mix(taken) - credit.others(functools.partial(worth, table(5)), taken, *every),
-        "coma": lambda taken, pi: credit.coma(mix, taken, *every),
+        "coma": lambda taken, pi: mix(taken) - credit.others(mix, taken, *every),
         "shapley": lambda taken, pi: credit.shapley(mix, taken, *mean, key, 256),
         "marginal": lambda taken, pi: credit.marginal(mix, taken, *mean, key, 1),
     }[name]
@@ -130,7 +130,7 @@ def test_the_slope_of_a_bent_mix_is_biased_and_the_counterfactual_is_not():
 
     payoff = jnp.exp(u[:, :, None, None][0] + u[1][None, :, None] + u[2][None, None])
     exact = jax.grad(lambda logits: worth(payoff, jax.nn.softmax(logits)))(jnp.log(pi))
-    coma = psi(lambda z: credit.coma(mix, z, u[..., None], pi))
+    coma = psi(lambda z: mix(z) - credit.others(mix, z, u[..., None], pi))
     np.testing.assert_allclose(gradient(coma), exact, atol=1e-5)
     assert np.abs(gradient(psi(lambda z: credit.slope(mix, z))) - exact).max() > 0.1
 

@@ -80,23 +80,29 @@ class Trust(NamedTuple):
 
 
 class Credit(eqx.Module):
-    """Base of all kinds of credit."""
+    """Base of all kinds of credit: what agents learn from."""
 
-    mixer: eqx.AbstractVar[Mixer]
+    @abc.abstractmethod
+    def init(self, key: Any, members: int, view: int, action: int) -> Any:
+        """What is learned of a group beside values: a model of it, or nothing. Sizes of views and embedded actions."""
+
+
+class Modelled(Credit):
+    """Base of the kinds that ask a model."""
+
+    mixer: Mixer = Sum()
     """How what members bring makes what the team is worth."""
-    width: eqx.AbstractVar[int]
+    width: int = eqx.field(static=True, default=64)
     """Units of every hidden layer of the model."""
-    lr: eqx.AbstractVar[float]
+    lr: float = 7e-4
     """Adam's learning rate for the model."""
-    decay: eqx.AbstractVar[float]
+    decay: float = 1e-4
     """Weight of the squares of the model's parameters in its loss."""
-    lam: eqx.AbstractVar[float]
+    lam: float = 1.0
     """λ of the advantages that the model is fitted to."""
-    samples: eqx.AbstractVar[int]
+    samples: int = eqx.field(static=True, default=8)
     """Draws of joint actions or orders, where a credit has no closed form; and choices of an agent, where it has
     infinitely many."""
-
-    active = True
 
     def __check_init__(self):
         within(self, "[1, inf)", "width", "samples")
@@ -117,7 +123,7 @@ class Credit(eqx.Module):
 
     # ------------------------------------------------------------------------------------------------------ the model
 
-    def init(self, key: Any, members: int, view: int, action: int) -> Model:
+    def init(self, key, members, view, action):
         k_body, k_choice, k_mix = jax.random.split(key, 3)
         enter, leave = linears(k_choice, (self.width, action), (self.mixer.brings, self.width))
         body = MLP(k_body, (view, self.width, self.width), activation=jnp.tanh)
@@ -171,7 +177,7 @@ class Credit(eqx.Module):
 
 
 def assigned(
-    kind: Credit,
+    kind: Modelled,
     model: Model,
     trust: Trust,
     shown: Shown,
@@ -201,12 +207,6 @@ def assigned(
     return kind.over_time(psi, centered, *end, decay, eta), trust.after(useful), metrics
 
 
-def with_identity(view: Any) -> Any:
-    """Views [..., n, G] with who sees them, [..., n, G + n]."""
-    n = view.shape[-2]
-    return jnp.concatenate([view, jnp.broadcast_to(jnp.eye(n), (*view.shape[:-1], n))], -1)
-
-
 def choices_of(policy: Policy, samples: int, raw: Any, std: Any, sample: Any, legal: Any, key: Any) -> Choices:
     """What the agents of a group did in one step, and what else they might have: everything where one of few actions is
     chosen, else `samples` draws."""
@@ -229,30 +229,15 @@ def choices_of(policy: Policy, samples: int, raw: Any, std: Any, sample: Any, le
 
 
 class Team(Credit):
-    """Everybody learns from the team's advantage: MAPPO."""
+    """Everybody learns from the team's advantage, and nothing is modelled: MAPPO."""
 
-    mixer: Mixer = Sum()
-    width: int = eqx.field(static=True, default=64)
-    lr: float = 7e-4
-    decay: float = 0.0
-    lam: float = 1.0
-    samples: int = eqx.field(static=True, default=8)
-
-    active = False
-
-    def psi(self, told, advantage, trust, key):
-        return advantage
+    def init(self, key, members, view, action):
+        return ()
 
 
-class Baseline(Credit):
+class Baseline(Modelled):
     """The sampled advantage without what the others' choices are worth: Â - η E_i M. Unbiased."""
 
-    mixer: Mixer = Sum()
-    width: int = eqx.field(static=True, default=64)
-    lr: float = 7e-4
-    decay: float = 1e-4
-    lam: float = 1.0
-    samples: int = eqx.field(static=True, default=8)
     eta: float | None = None
     """How far to rely on the model; None: as far as it would have paid in the rollouts before."""
     warmup: int = eqx.field(static=True, default=10)
@@ -277,15 +262,8 @@ class Trajectory(Baseline):
         return psi - trust * credit.ahead(whole, discount, last, decay)[..., None]
 
 
-class Marginal(Credit):
+class Marginal(Modelled):
     """What an agent's choice is worth on average over the others', by the model: A_i. As biased as the model."""
-
-    mixer: Mixer = Sum()
-    width: int = eqx.field(static=True, default=64)
-    lr: float = 7e-4
-    decay: float = 1e-4
-    lam: float = 1.0
-    samples: int = eqx.field(static=True, default=8)
 
     def psi(self, told, advantage, trust, key):
         return self.alone(told, key)

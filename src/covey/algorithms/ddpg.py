@@ -36,6 +36,7 @@ from covey.learning.replay import Batch, Buffer, Replay
 from covey.learning.targets import Linear, masked_mean, polyak
 from covey.nn.heads import Head
 from covey.nn.joint import actions, legal, observations, views
+from covey.nn.members import Members, renumbered
 from covey.nn.nets import MLP
 
 
@@ -138,6 +139,9 @@ class DDPG(Algorithm):
     def head(self, name: str) -> Head:
         return Head(self.spec.groups[name].action, self.temperature)
 
+    def members(self, name: str) -> Members:
+        return Members(self.spec.groups[name].size, self.shared_actor)
+
     # ---------------------------------------------------------------------------------------------------------- acting
 
     def init(self, key, lanes):
@@ -154,13 +158,9 @@ class DDPG(Algorithm):
         return State(nets, self.replay.init(self.spec, lanes, self.horizon))
 
     def _draw_actor(self, key, name):
-        group = self.spec.groups[name]
-        size_in = group.obs_size + (group.size if self.shared_actor else 0)
-
-        def draw(key):
-            return MLP(key, (size_in, self.width, self.width, self.head(name).size), last=self.last_scale)
-
-        return draw(key) if self.shared_actor else jax.vmap(draw)(jax.random.split(key, group.size))
+        members = self.members(name)
+        sizes = self.spec.groups[name].obs_size + members.identity, self.width, self.width, self.head(name).size
+        return members.init(key, lambda key: MLP(key, sizes, last=self.last_scale))
 
     def memory(self, key):
         sizes = {name: (self.spec.groups[name].size, self.head(name).size) for name in self.groups}
@@ -168,10 +168,7 @@ class DDPG(Algorithm):
 
     def raw(self, actor: Groups, obs: Groups) -> Groups:
         """The actors' outputs before the head: obs [n, D] -> [n, A], for the groups that learn."""
-        if not self.shared_actor:
-            return {name: jax.vmap(lambda net, o: net(o))(actor[name], obs[name]) for name in self.groups}
-        told_apart = {name: jnp.concatenate([obs[name], jnp.eye(len(obs[name]))], 1) for name in self.groups}
-        return {name: jax.vmap(actor[name])(told_apart[name]) for name in self.groups}
+        return {name: self.members(name)(actor[name], obs[name]) for name in self.groups}
 
     def act(self, state, memory, now, key, step, *, explore):
         raw, masks = self.raw(state.nets.actor, observations(self.spec, now)), legal(self.spec, now)
@@ -194,7 +191,7 @@ class DDPG(Algorithm):
         """The state with agent i's networks given to agent i + shift of its group; None where agents share some."""
         if self.shared_actor or isinstance(self.critic, SharedTrunk):
             return None
-        return state._replace(nets=jax.tree.map(lambda x: jnp.roll(x, shift, 0) if x.ndim else x, state.nets))
+        return state._replace(nets=renumbered(state.nets, shift))
 
     # -------------------------------------------------------------------------------------------------------- learning
 

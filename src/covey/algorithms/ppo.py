@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from covey.algorithms.credit import Baseline, Credit, Shown, Team, Trust, assigned, choices_of, with_identity
+from covey.algorithms.credit import Baseline, Credit, Modelled, Shown, Team, Trust, assigned, choices_of
 from covey.algorithms.views import Sees, view_size, views
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import within
@@ -31,6 +31,7 @@ from covey.learning.returns import gae
 from covey.learning.sequences import in_sequences, side_by_side
 from covey.learning.targets import Linear, masked_mean, masked_variance
 from covey.nn.joint import legal, observations
+from covey.nn.members import Members, renumbered, with_identity
 from covey.nn.policies import Policy, Squash
 from covey.nn.recurrent import Activation, Net
 
@@ -45,7 +46,7 @@ class Nets(NamedTuple):
 
     actor: Groups  # one Actor per group, or per agent [n, ...]
     critic: Groups  # one Net per group, or per agent [n, ...]
-    credit: Groups  # one Model per group, or nothing
+    credit: Groups  # one Model per group, or ()
     actor_opt: Any
     critic_opt: Any
     credit_opt: Any
@@ -188,6 +189,9 @@ class PPO(Algorithm):
     def policy(self, name: str) -> Policy:
         return Policy(self.spec.groups[name].action, self.squash)
 
+    def members(self, name: str) -> Members:
+        return Members(self.spec.groups[name].size, self.shared)
+
     # ---------------------------------------------------------------------------------------------------------- acting
 
     def init(self, key, lanes):
@@ -196,38 +200,31 @@ class PPO(Algorithm):
                 f"{lanes} lanes cannot be cut into {self.minibatches} minibatches of whole lanes: choose `--envs` so "
                 "that they can, or fewer `minibatches`."
             )
-        keys = jax.random.split(key, (len(self.groups), 2))
-        actor = {name: self._draw(k[0], name, self._draw_actor) for name, k in zip(self.groups, keys, strict=True)}
-        critic = {name: self._draw(k[1], name, self._draw_critic) for name, k in zip(self.groups, keys, strict=True)}
-        k_credit = dict(zip(self.groups, jax.vmap(lambda k: jax.random.fold_in(k[0], 1))(keys), strict=True))
-        model = {name: self._draw_model(k_credit[name], name) for name in self.groups if self.credit.active}
+        keys = dict(zip(self.groups, jax.random.split(key, (len(self.groups), 2)), strict=True))
+        actor = {name: self.members(name).init(k, partial(self._draw_actor, name)) for name, (k, _) in keys.items()}
+        critic = {name: self.members(name).init(k, partial(self._draw_critic, name)) for name, (_, k) in keys.items()}
+        model = {name: self._draw_model(name, jax.random.fold_in(k, 1)) for name, (k, _) in keys.items()}
         nets = Nets(actor, critic, model, *(self.optimizer.init(x) for x in (actor, critic, model)))
-        return State(nets, {name: unscaled() for name in self.groups}, {name: Trust.none() for name in model})
+        modelled = self.groups if isinstance(self.credit, Modelled) else ()
+        return State(nets, {name: unscaled() for name in self.groups}, {name: Trust.none() for name in modelled})
 
-    def _draw(self, key: Any, name: str, draw: Any) -> Any:
-        if self.shared:
-            return draw(key, name)
-        return jax.vmap(lambda key: draw(key, name))(jax.random.split(key, self.spec.groups[name].size))
-
-    def _draw_actor(self, key: Any, name: str) -> Actor:
+    def _draw_actor(self, name: str, key: Any) -> Actor:
         policy = self.policy(name)
-        net = self._draw_net(key, self.spec.groups[name].obs_size + self._identity(name), policy.size, self.last_scale)
-        return Actor(net, jnp.full(policy.spread, jnp.log(self.std)))
+        size_in = self.spec.groups[name].obs_size + self.members(name).identity
+        return Actor(
+            self._draw_net(key, size_in, policy.size, self.last_scale), jnp.full(policy.spread, jnp.log(self.std))
+        )
 
-    def _draw_critic(self, key: Any, name: str) -> Net:
-        return self._draw_net(key, view_size(self.spec, name, self.sees) + self._identity(name), 1, 1.0)
+    def _draw_critic(self, name: str, key: Any) -> Net:
+        return self._draw_net(key, view_size(self.spec, name, self.sees) + self.members(name).identity, 1, 1.0)
 
-    def _draw_model(self, key: Any, name: str) -> Any:
+    def _draw_model(self, name: str, key: Any) -> Any:
         size = self.spec.groups[name].size
         return self.credit.init(key, size, view_size(self.spec, name, self.sees) + size, self.policy(name).size)
 
-    def _draw_net(self, key: Any, size_in: int, size_out: int, last: float) -> Net:
+    def _draw_net(self, key: Any, size_in: int, size_out: int, last: Any) -> Net:
         sizes = (size_in, *[self.width] * self.layers, size_out)
         return Net(key, sizes, self.units, last=last, activation=self.activation, normalize=self.normalize)
-
-    def _identity(self, name: str) -> int:
-        size = self.spec.groups[name].size
-        return size if self.shared and size > 1 else 0
 
     def memory(self, key):
         def blank() -> Groups:
@@ -242,11 +239,13 @@ class PPO(Algorithm):
         action, sample, log_prob, after = {}, {}, {}, Memory({}, {})
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             policy, actor = self.policy(name), state.nets.actor[name]
-            after.actor[name], raw = self._step(name, actor.net, memory.actor[name], obs[name])
+            after.actor[name], raw = self.members(name).step(actor.net, memory.actor[name], obs[name])
             after.critic[name] = memory.critic[name]
             if view:
-                after.critic[name], _ = self._step(name, state.nets.critic[name], memory.critic[name], view[name])
-            std = self._each(name, actor.log_std)
+                after.critic[name], _ = self.members(name).step(
+                    state.nets.critic[name], memory.critic[name], view[name]
+                )
+            std = self.members(name).each(actor.log_std)
             if explore:
                 keys = jax.random.split(k, len(raw))
                 sample[name] = jax.vmap(policy.sample)(raw, std, keys, masks[name])
@@ -259,34 +258,11 @@ class PPO(Algorithm):
     def parameters(self, state):
         return state
 
-    # Networks of a group: arrays [..., n, D] -----------------------------------------------------------------------
-
-    def _told_apart(self, name: str, x: Any) -> Any:
-        """Inputs [..., n, D] with the agents' identity, where they share a network."""
-        if not self._identity(name):
-            return x
-        identity = jnp.eye(self.spec.groups[name].size)
-        return jnp.concatenate([x, jnp.broadcast_to(identity, (*x.shape[:-1], len(identity)))], -1)
-
-    def _each(self, name: str, parameter: Any) -> Any:
-        """A parameter of every agent [n, ...]."""
-        if not self.shared:
-            return parameter
-        return jnp.broadcast_to(parameter, (self.spec.groups[name].size, *parameter.shape))
-
-    def _step(self, name: str, net: Net, carry: Any, x: Any) -> tuple[Any, Any]:
-        """One step of every agent: carry [..., n, H], x [..., n, D] -> (carry, output [..., n, P])."""
-        x = self._told_apart(name, x)
-        if self.shared:
-            return net(carry, x)
-        return jax.vmap(lambda net, carry, x: net(carry, x), (0, -2, -2), -2)(net, carry, x)
-
-    def _unroll(self, name: str, net: Net, carry: Any, x: Any, fresh: Any) -> tuple[Any, Any]:
-        """A sequence of every agent: carry [B, n, H], x [L, B, n, D], fresh [L, B] -> (carries, outputs)."""
-        x = self._told_apart(name, x)
-        if self.shared:
-            return net.unroll(carry, x, fresh[..., None])
-        return jax.vmap(lambda net, carry, x: net.unroll(carry, x, fresh), (0, -2, -2), -2)(net, carry, x)
+    def rotate(self, state: State, shift: int) -> State | None:
+        """The state with agent i's networks given to agent i + shift of its group; None where a number means more."""
+        if self.shared or self.sees == "team" or isinstance(self.credit, Modelled):
+            return None
+        return state._replace(nets=renumbered(state.nets, shift))
 
     # -------------------------------------------------------------------------------------------------------- learning
 
@@ -322,8 +298,8 @@ class PPO(Algorithm):
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             net, alive = state.nets.critic[name], rollout.now.alive[name]
             carry = extra.memory.critic[name]
-            carries, foretold = self._unroll(name, net, carry[0], seen[name], fresh)
-            _, future = self._step(name, net, carries, later[name])
+            carries, foretold = self.members(name).unroll(net, carry[0], seen[name], fresh)
+            _, future = self.members(name).step(net, carries, later[name])
             value, future = (state.scale[name].denormalize(x[..., 0]) for x in (foretold, future))
             discount = rollout.then.discount[name]
             gained = partial(gae, self._earned(name, rollout), value, future, discount, last[..., None], self.gamma)
@@ -345,11 +321,13 @@ class PPO(Algorithm):
                 fresh,
                 (extra.memory.actor[name], carry),
             )
-            if self.credit.active:
+            if isinstance(self.credit, Modelled):
                 unit = scale[name].moments[1]
                 aim = masked_mean(gained(self.credit.lam), alive, axis=-1) / unit
                 end = discount.max(-1), last
-                of_group, trust[name], told = self.credited(name, state, of_group._replace(aim=aim), unit, end, k)
+                of_group, trust[name], told = self.credited(
+                    self.credit, name, state, of_group._replace(aim=aim), unit, end, k
+                )
                 metrics |= told
             of_group = of_group._replace(advantage=standardized(of_group.advantage, alive))
             data[name] = in_sequences(of_group, self.length, self.burn_in)
@@ -363,19 +341,19 @@ class PPO(Algorithm):
         return jnp.where(alive, reward, 0.0)
 
     def credited(
-        self, name: str, state: State, data: Data, unit: Any, end: tuple[Any, Any], key: Any
+        self, kind: Modelled, name: str, state: State, data: Data, unit: Any, end: tuple[Any, Any], key: Any
     ) -> tuple[Data, Trust, Metrics]:
         """What agents learn from instead of the sampled advantages of `data` [T, E, ...]; see `credit.py`."""
         actor, policy = state.nets.actor[name], self.policy(name)
-        _, raw = self._unroll(name, actor.net, data.carry[0][0], data.obs, data.fresh)
-        std = jnp.broadcast_to(self._each(name, actor.log_std), (*raw.shape[:-1], policy.spread))
+        _, raw = self.members(name).unroll(actor.net, data.carry[0][0], data.obs, data.fresh)
+        std = jnp.broadcast_to(self.members(name).each(actor.log_std), (*raw.shape[:-1], policy.spread))
         k_choices, k_credit = jax.random.split(key)
-        one = partial(choices_of, policy, self.credit.samples)
+        one = partial(choices_of, policy, kind.samples)
         keys = jax.random.split(k_choices, data.fresh.shape)
         choices = jax.vmap(jax.vmap(one))(raw, std, data.sample, data.legal, keys)
         shown = Shown(with_identity(data.view), choices, data.alive, data.aim)
         psi, trust, metrics = assigned(
-            self.credit,
+            kind,
             state.nets.credit[name],
             state.trust[name],
             shown,
@@ -407,8 +385,10 @@ class PPO(Algorithm):
         )
         metrics = actor_metrics | critic_metrics
         model, credit_opt = nets.credit, nets.credit_opt
-        if self.credit.active:
-            model, credit_opt, told = self._descend(self.credit_loss, model, credit_opt, self.credit.lr, batch)
+        if isinstance(self.credit, Modelled):
+            model, credit_opt, told = self._descend(
+                partial(self.credit_loss, self.credit), model, credit_opt, self.credit.lr, batch
+            )
             metrics |= told
         return Nets(actor, critic, model, actor_opt, critic_opt, credit_opt), metrics
 
@@ -422,8 +402,8 @@ class PPO(Algorithm):
         loss, metrics = 0.0, {}
         for name, data in batch.items():
             weight, policy = data.alive & data.counts[..., None], self.policy(name)
-            _, raw = self._unroll(name, actor[name].net, data.carry[0], data.obs, data.fresh)
-            std = jnp.broadcast_to(self._each(name, actor[name].log_std), (*raw.shape[:-1], policy.spread))
+            _, raw = self.members(name).unroll(actor[name].net, data.carry[0], data.obs, data.fresh)
+            std = jnp.broadcast_to(self.members(name).each(actor[name].log_std), (*raw.shape[:-1], policy.spread))
             log_prob, entropy = _densities(policy, raw, std, data)
             change = jnp.where(weight, log_prob - data.log_prob, 0.0)
             ratio = jnp.exp(change)
@@ -445,7 +425,7 @@ class PPO(Algorithm):
         loss, metrics = 0.0, {}
         for name, data in batch.items():
             weight = data.alive & data.counts[..., None]
-            value = self._unroll(name, critic[name], data.carry[1], data.view, data.fresh)[1][..., 0]
+            value = self.members(name).unroll(critic[name], data.carry[1], data.view, data.fresh)[1][..., 0]
             error = optax.huber_loss(value, data.target, delta=self.huber)
             if self.clip_value:
                 held = data.value + jnp.clip(value - data.value, -self.clip, self.clip)
@@ -454,12 +434,12 @@ class PPO(Algorithm):
             loss, metrics = loss + error, metrics | {f"loss/critic/{name}": error}
         return loss, metrics
 
-    def credit_loss(self, models: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
+    def credit_loss(self, kind: Modelled, models: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
         """How far the models of credit are from the team's sampled advantages, over steps in which somebody lived."""
         loss, metrics = 0.0, {}
         for name, data in batch.items():
             shown = Shown(with_identity(data.view), data.choices, data.alive, data.aim)
-            error, penalty = self.credit.loss(models[name], shown, data.counts)
+            error, penalty = kind.loss(models[name], shown, data.counts)
             loss, metrics = loss + error + penalty, metrics | {f"loss/credit/{name}": error}
         return loss, metrics
 

@@ -46,7 +46,7 @@ def problems_of(path: str, world: str) -> list[str]:
     from covey import environments
     from covey.testing import check_algorithm, check_environment
 
-    made: Any = locate(path, "object") if ":" in path and not path.startswith("routing:") else None
+    made: Any = locate(path, "object") if ":" in path and path.split(":")[0] not in environments.SCHEMES else None
     if _makes_algorithms(made):
         return check_algorithm(made, environments.make(world))
     return check_environment(environments.make(path))

@@ -52,7 +52,8 @@ class HostEnvironment(Protocol):
     """NumPy environments, batched over `lanes` (leading axis of every array).
 
     `step` returns the true successor and the time step to act on next (a reset where the episode ended). A world that
-    can be saved also offers `save() -> bytes` and `restore(bytes)`; without them a resumed run begins a new episode.
+    can be saved also offers `save() -> bytes` and `restore(bytes)`; without them a resumed run begins a new episode. A
+    world whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next `reset` begins.
     """
 
     @property

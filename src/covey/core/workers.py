@@ -32,6 +32,8 @@ from covey.core.types import Groups, Spec, TimeStep, action_shape
 ALIGNMENT = 64  # bytes; every shared array begins on a cache line
 PATIENCE = 5.0  # seconds that a worker gets to end by itself
 
+OFFERS = ("save", "restore", "reseed")  # what a world may do beyond what it must
+
 Make = Callable[[Sequence[int]], HostEnvironment]
 """Builds a host environment with one lane per seed: `make([3, 4])` has two lanes."""
 
@@ -50,8 +52,8 @@ class Workers:
 
     The lanes are those of `make(lane_seeds(seed, lanes))`, in order: if a lane depends on its own seed alone, any
     number of workers plays the same episodes. `make` is sent to the processes, so it has to be a module-level function
-    (or a `functools.partial` of one). `save` and `restore` exist where the world offers them; a save is for the same
-    number of lanes and workers.
+    (or a `functools.partial` of one). `save`, `restore` and `reseed` exist where the world offers them; a save is for
+    the same number of lanes and workers.
     """
 
     def __init__(self, make: Make, lanes: int, workers: int, seed: int = 0):
@@ -67,12 +69,14 @@ class Workers:
         try:
             for begin, end in self._blocks():
                 self._hire(context, make, seeds[begin:end])
-            self._spec, saves = self._hear_all()[0]
+            self._spec, offers = self._hear_all()[0]
         except BaseException:
             self.close()
             raise
-        if saves:
+        if {"save", "restore"} <= offers:
             self.save, self.restore = self._save, self._restore
+        if "reseed" in offers:
+            self.reseed = self._reseed
 
     @property
     def spec(self) -> Spec:
@@ -133,6 +137,9 @@ class Workers:
         if missing:
             raise BadInput(f"the action lacks the groups {sorted(missing)}: give every group of the world its actions.")
         return {name: action[name] for name in self.spec.groups}
+
+    def _reseed(self, seeds: Sequence[int]) -> None:
+        self._ask("reseed", [seeds[begin:end] for begin, end in self._blocks()])
 
     def _save(self) -> bytes:
         return join(self._ask("save"))
@@ -239,7 +246,7 @@ def checked(environment: HostEnvironment, lanes: int) -> HostEnvironment:
 
 def serve(pipe: Connection, environment: Any) -> None:
     views, block = Views({}, None, None), None
-    pipe.send((True, (environment.spec, hasattr(environment, "save") and hasattr(environment, "restore"))))
+    pipe.send((True, (environment.spec, {name for name in OFFERS if hasattr(environment, name)})))
     while True:
         command, argument = pipe.recv()
         answer = None
@@ -258,6 +265,8 @@ def serve(pipe: Connection, environment: Any) -> None:
                 answer = environment.save()
             case "restore":
                 environment.restore(argument)
+            case "reseed":
+                environment.reseed(argument)
             case "close":
                 environment.close()
                 del views

@@ -63,14 +63,19 @@ WORLDS: dict[str, World] = {
     "routing/abilene": World("covey.environments.routing:abilene", "The Abilene backbone, with synthetic traffic."),
 }
 
-ROUTING_FILE = "covey.environments.routing:from_file"
+SCHEMES = {
+    "routing": "covey.environments.routing:from_file",
+    "pettingzoo": "covey.environments.pettingzoo:pettingzoo",
+}
+"""Makers of ids such as `routing:FILE`, which get what stands after the colon."""
 
 
 def make(id: str, **options: Any) -> Any:
     """The world called `id`, with its maker's keyword `options`.
 
-    `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, or `package.module:function` for a world of
-    your own. An unknown name, an unknown option or an option of the wrong type is a `BadInput`.
+    `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, `pettingzoo:MODULE` for an environment of
+    PettingZoo, or `package.module:function` for a world of your own. An unknown name, an unknown option or an option of
+    the wrong type is a `BadInput`.
     """
     make_it, positional = maker(id)
     return call(make_it, f"the environment {id!r}", options, *positional)
@@ -81,8 +86,8 @@ def maker(id: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     if id in WORLDS:
         return WORLDS[id].maker(), ()
     scheme, colon, rest = id.partition(":")
-    if scheme == "routing" and rest:
-        return locate(ROUTING_FILE, "environment"), (rest,)
+    if scheme in SCHEMES and rest:
+        return locate(SCHEMES[scheme], "environment"), (rest,)
     if colon:
         return locate(id, "environment"), ()
     raise unknown("the environment", id, WORLDS)

@@ -38,11 +38,6 @@ def others(mix: Mix, taken: Any, instead: Any, weight: Any) -> Any:
     return (weight * worth).sum(1)
 
 
-def coma(mix: Mix, taken: Any, instead: Any, weight: Any) -> Any:
-    """How much better the joint action is than with another choice of agent i, [n]."""
-    return mix(taken) - others(mix, taken, instead, weight)
-
-
 def marginal(mix: Mix, taken: Any, instead: Any, weight: Any, key: Any, samples: int) -> Any:
     """What agent i's choice is worth on average over what the others do, [n], from `samples` draws of everybody."""
 

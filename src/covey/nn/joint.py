@@ -30,10 +30,11 @@ class View(NamedTuple):
 
 
 def observations(spec: Spec, now: TimeStep) -> Groups:
-    """What every agent sees as float32 [n, D] per group, zero where padded or dead."""
+    """What every agent sees as float32 [n, D] per group, zero where padded or dead; pictures (uint8) from 0 to 1."""
     seen = {}
     for name, group in spec.groups.items():
         obs = jnp.asarray(now.obs[name], jnp.float32)
+        obs = obs / 255.0 if group.obs_dtype == "uint8" else obs
         valid = group.obs_valid()
         if valid is not None:
             obs = jnp.where(valid, obs, 0.0)

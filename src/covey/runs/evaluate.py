@@ -210,7 +210,7 @@ def _first(summary: Any) -> Any:
     return jax.tree.map(lambda x: jnp.take_along_axis(x, ended, axis=0)[0], summary)
 
 
-def _hosted_player(environment: HostEnvironment, algorithm: Algorithm, episodes: int) -> Player:
+def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int) -> Player:
     """Rounds of one episode per lane, until every seed has enough; the first `episodes` count."""
     arrays, static = as_arguments(algorithm)
 
@@ -233,6 +233,9 @@ def _hosted_player(environment: HostEnvironment, algorithm: Algorithm, episodes:
 
     def one_round(agents: Any, keys: Any, step: Any) -> Values:
         seeds = keys.shape[0]
+        if hasattr(environment, "reseed"):
+            seed = over_lanes(lambda key: jax.random.randint(key, (), 0, 2**31 - 1))
+            environment.reseed(np.asarray(seed(lane_keys(keys, environment.lanes // seeds))).ravel().tolist())
         lanes = environment.lanes // seeds
         run = begin(arrays, agents, on_device(environment.reset(), seeds, lanes), keys, jnp.int32(step))
         first: Values = {}

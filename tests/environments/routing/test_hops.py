@@ -13,11 +13,11 @@ from covey.environments.routing.splits import (
     hop_to_path,
     link_fractions,
     loads,
-    normalize,
     path_to_hop,
     routing_matrix,
 )
 from covey.environments.routing.topologies import abilene, large
+from covey.environments.shares import normalize
 
 
 def test_next_hops_of_large_are_those_of_the_demo():

@@ -22,12 +22,12 @@ from covey.environments.routing.splits import (
     link_fractions,
     loads,
     max_utilization,
-    normalize,
     path_to_hop,
     wcmp_path_splits,
 )
 from covey.environments.routing.topologies import abilene, large, small, small_contended
 from covey.environments.routing.traffic import moments
+from covey.environments.shares import normalize
 
 DATA = os.environ.get("COVEY_DATA")
 real_data = pytest.mark.skipif(DATA is None, reason="set COVEY_DATA to the folder of real routing data")

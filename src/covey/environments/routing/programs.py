@@ -30,7 +30,8 @@ from covey.core.errors import BadInput
 from covey.environments.routing.hops import NextHops, every_link
 from covey.environments.routing.network import Network, Pairs, check_pairs, digest
 from covey.environments.routing.paths import Paths, without
-from covey.environments.routing.splits import equal_splits, loads, max_utilization, normalize
+from covey.environments.routing.splits import equal_splits, loads, max_utilization
+from covey.environments.shares import normalize
 
 TIE = 1e-4  # weight of the mean link utilization beside the largest one
 BLOCK = 8000  # variables of one block-diagonal program: the fastest size of those measured

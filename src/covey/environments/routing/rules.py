@@ -39,13 +39,13 @@ from covey.environments.routing.splits import (
     equal_splits,
     link_fractions,
     max_utilization,
-    normalize,
     path_to_hop,
     wcmp_link_ratios,
     wcmp_link_splits,
     wcmp_path_splits,
 )
 from covey.environments.routing.world import Routing
+from covey.environments.shares import normalize
 
 FLOOR = 1e-3  # least free capacity that `wcmp-residual` reckons with, as a share of the largest capacity
 

@@ -13,6 +13,7 @@ from covey.core.errors import BadInput
 from covey.environments.routing.hops import NextHops, equal_cost, every_path
 from covey.environments.routing.network import Network, Pairs, check_pairs
 from covey.environments.routing.paths import Paths
+from covey.environments.shares import normalize
 
 
 # ---------------------------------------------------------------------------------------- loads and translations
@@ -62,13 +63,6 @@ def hop_to_path(paths: Paths, hops: NextHops, ratios: np.ndarray) -> np.ndarray:
 
 
 # ----------------------------------------------------------------------------------------------------------- the rules
-def normalize(weights: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Weights over the last axis as shares that sum to 1; equal shares of the valid ones where all weights are 0."""
-    weights = np.where(valid, weights, 0.0)
-    weights = np.where(weights.sum(-1, keepdims=True) > 0, weights, valid)
-    return weights / np.maximum(weights.sum(-1, keepdims=True), np.finfo(float).tiny)
-
-
 def equal_splits(paths: Paths) -> np.ndarray:
     """[D, K] the same share for every candidate path."""
     return normalize(paths.valid, paths.valid)

@@ -1,0 +1,275 @@
+"""PettingZoo games side by side, one a lane, as a `HostEnvironment` that restarts what ended.
+
+What PettingZoo says of agents by name in dictionaries, covey says of groups in arrays:
+
+    in `env.agents`               alive
+    terminated                    discount 0, for good
+    truncated with everybody      the episode is `last`, the discount stays 1, and the observation is the true last one
+    truncated alone               discount 0: what it would have earned is lost, because nobody sees it any more
+    not there, and not over       dead with discount 1: it may come, or come back
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from covey.core.errors import BadInput
+from covey.core.types import Field, Group, Groups, Spec, Table, TimeStep, action_size
+from covey.core.workers import copied, leaves
+from covey.environments.pettingzoo.spaces import Done, Seen, done, seen
+
+
+class Seat(NamedTuple):
+    """The place of an agent in covey's arrays, and how it sees and acts."""
+
+    group: str
+    index: int
+    seen: Seen
+    done: Done
+
+
+class Broken(BadInput):
+    """An environment that does not keep PettingZoo's contract."""
+
+
+class Game:
+    """One PettingZoo environment: its agents' seats, and what it has to keep to."""
+
+    def __init__(self, env: Any, name: str):
+        self.env, self.name = env, name
+        agents = list(getattr(env, "possible_agents", None) or [])
+        if not agents:
+            raise Broken(f"{name} does not list its `possible_agents`: arrays need to know who may ever take part.")
+        if len(set(map(str, agents))) < len(agents):
+            raise Broken(f"{name} has agents that cannot be told apart: {agents}. Give each a name of its own.")
+        self.seats = seats(env, agents)
+        self.over: set[Any] = set()
+        self.clock = 0
+
+    def reset(self, seed: int | None) -> tuple[dict, dict]:
+        """Observations and infos of a new episode."""
+        self.over, self.clock = set(), 0
+        returned = self.env.reset(seed=seed)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise Broken(f"`reset` of {self.name} has to return the pair (observations, infos).")
+        observations, infos = returned
+        self._demand(self.env.agents, {"observations": observations, "infos": infos}, "`reset`")
+        if not self.env.agents:
+            raise Broken(f"{self.name} begins an episode without agents: `agents` is empty after `reset`.")
+        return observations, infos
+
+    def step(self, action: Groups, lane: int) -> tuple[dict, dict, dict, dict, dict]:
+        """What PettingZoo's `step` returns, for those who acted."""
+        acting, self.clock = list(self.env.agents), self.clock + 1
+        returned = self.env.step({agent: self._given(agent, action, lane) for agent in acting})
+        if not isinstance(returned, tuple) or len(returned) != 5:
+            raise Broken(
+                f"`step` of {self.name} has to return (observations, rewards, terminations, truncations, infos)."
+            )
+        observations, rewards, terminated, truncated, _ = returned
+        parts = {"rewards": rewards, "terminations": terminated, "truncations": truncated}
+        self._demand(acting, {"observations": observations, **parts}, "`step`")
+        self._demand(self.env.agents, {"observations": observations}, "`step`")
+        for agent in acting:
+            if not np.isfinite(rewards[agent]):
+                raise Broken(f"{self.name} gave the agent {agent!r} the reward {rewards[agent]}: it has to be finite.")
+        revived = self.over & set(self.env.agents)
+        if revived:
+            raise Broken(
+                f"{self.name} brought {sorted(map(str, revived))} back after the end of their part of the episode: who "
+                "was terminated or truncated must not be in `agents` again before the next `reset`."
+            )
+        return returned
+
+    def show(self, now: TimeStep, lane: int, observations: dict, infos: dict, shown: Sequence[Any]) -> None:
+        """Write what the agents `shown` see, and may do, into the arrays of lane `lane`."""
+        for agent in shown:
+            seat = self.seats[agent]
+            now.alive[seat.group][lane, seat.index] = True
+            try:
+                array = seat.seen.array(observations[agent])
+            except (ValueError, TypeError, KeyError, IndexError) as error:
+                raise Broken(f"{self.name} showed the agent {agent!r} what is not in its space: {error}.") from error
+            if not np.isfinite(array).all():
+                raise Broken(f"{self.name} showed the agent {agent!r} a number that is not finite.")
+            now.obs[seat.group][lane, seat.index] = array
+            mask = legal(seat, observations[agent], infos.get(agent, {}))
+            if mask is not None and seat.group in now.legal:
+                now.legal[seat.group][lane, seat.index] = mask
+        if now.state is not None:
+            now.state[lane] = state_of(self.env)
+
+    def _given(self, agent: Any, action: Groups, lane: int) -> Any:
+        seat = self.seats[agent]
+        return seat.done.given(np.asarray(action[seat.group][lane, seat.index]))
+
+    def _demand(self, agents: Sequence[Any], parts: dict[str, Any], where: str) -> None:
+        """Everybody has a seat, and an entry in every part."""
+        strangers = [agent for agent in agents if agent not in self.seats]
+        if strangers:
+            raise Broken(f"{self.name} plays with {strangers}, who are not among its `possible_agents`.")
+        for what, part in parts.items():
+            if not isinstance(part, dict):
+                raise Broken(
+                    f"the {what} of {where} of {self.name} are a {type(part).__name__}: they have to be a dict."
+                )
+            missing = [agent for agent in agents if agent not in part]
+            if missing:
+                raise Broken(f"the {what} of {where} of {self.name} lack {missing}, who took part.")
+
+
+def legal(seat: Seat, observation: Any, info: dict) -> np.ndarray | None:
+    """The mask of legal actions that comes with the observation, or in the infos."""
+    mask = observation["action_mask"] if seat.seen.masked else info.get("action_mask")
+    if mask is None:
+        return None
+    return np.concatenate([np.ravel(part) for part in (mask if isinstance(mask, tuple) else (mask,))]).astype(bool)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Groups
+
+
+def seats(env: Any, agents: Sequence[Any]) -> dict[Any, Seat]:
+    """Agents sit together where they see alike, act alike, and have the same name but for a number at its end."""
+    kinds: dict[tuple, list[tuple[Any, Seen, Done]]] = {}
+    for agent in agents:
+        sees, does = seen(env.observation_space(agent), str(agent)), done(env.action_space(agent), str(agent))
+        kinds.setdefault((prefix(agent), sees.field, does.space), []).append((agent, sees, does))
+    prefixes = [kind[0] for kind in kinds]
+    found = {}
+    for (name, *_), members in kinds.items():
+        group = name if prefixes.count(name) == 1 else str(members[0][0])  # told apart by their first member
+        found |= {agent: Seat(group, index, sees, does) for index, (agent, sees, does) in enumerate(members)}
+    return found
+
+
+def prefix(agent: Any) -> str:
+    """The name of an agent without the number at its end."""
+    return re.sub(r"[_\-]?\d+$", "", str(agent)) or "agent"
+
+
+def spec_of(game: Game, name: str, time_limit: int | None) -> Spec:
+    """The spec of a game that has been reset."""
+    groups: dict[str, list[Any]] = {}
+    for agent, seat in game.seats.items():
+        groups.setdefault(seat.group, []).append(agent)
+    kinds = {}
+    for group, members in groups.items():
+        seat = game.seats[members[0]]
+        kinds[group] = Group(tuple(map(str, members)), (seat.seen.field,), seat.done.space)
+    limit = time_limit or getattr(game.env.unwrapped, "max_cycles", None)
+    state = state_of(game.env)
+    return Spec(
+        name,
+        Table(kinds),
+        time_limit=limit if isinstance(limit, int) and limit > 0 else None,
+        state=() if state is None else (Field("state", state.shape),),
+    )
+
+
+def state_of(env: Any) -> np.ndarray | None:
+    """The global state [G], where the environment has one that is no picture."""
+    try:
+        state = np.asarray(env.state())
+    except (NotImplementedError, AttributeError):
+        return None
+    return None if state.dtype == np.uint8 else state.astype(np.float32).ravel()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The world
+
+
+class Lanes:
+    """One game a lane; lane i's first episode after a `reset` is decided by seed i."""
+
+    def __init__(self, make: Callable[[], Any], seeds: Sequence[int], name: str, time_limit: int | None = None):
+        self.games = [Game(make(), name) for _ in seeds]
+        self.seeds = list(seeds)
+        self.time_limit = time_limit
+        _, infos = self.games[0].reset(self.seeds[0])
+        self.spec = spec_of(self.games[0], name, time_limit)
+        self.masked = {
+            seat.group
+            for agent, seat in self.games[0].seats.items()
+            if seat.seen.masked or "action_mask" in infos.get(agent, {})
+        }
+        self.now = self._blank()
+
+    @property
+    def lanes(self) -> int:
+        return len(self.games)
+
+    def reseed(self, seeds: Sequence[int]) -> None:
+        """What the next `reset` begins is decided by these, one a lane."""
+        self.seeds = list(seeds)
+
+    def reset(self) -> TimeStep:
+        self.now = self._blank()
+        for lane, seed in enumerate(self.seeds):
+            self._begin(self.now, lane, seed)
+        return copied(self.now)
+
+    def step(self, action: Groups) -> tuple[TimeStep, TimeStep]:
+        then = self._blank()
+        for lane in range(self.lanes):
+            self._play(then, lane, action)
+        self.now = copied(then)
+        for lane in np.flatnonzero(then.last):
+            blank = self._blank(1)
+            for mine, zero in zip(leaves(self.now), leaves(blank), strict=True):
+                mine[lane] = zero[0]
+            self._begin(self.now, int(lane), None)
+        return then, copied(self.now)
+
+    def close(self) -> None:
+        for game in self.games:
+            game.env.close()
+
+    def _begin(self, now: TimeStep, lane: int, seed: int | None) -> None:
+        game = self.games[lane]
+        observations, infos = game.reset(seed)
+        game.show(now, lane, observations, infos, game.env.agents)
+
+    def _play(self, then: TimeStep, lane: int, action: Groups) -> None:
+        game = self.games[lane]
+        acting = list(game.env.agents)
+        observations, rewards, terminated, truncated, infos = game.step(action, lane)
+        late = self.time_limit is not None and game.clock >= self.time_limit
+        last = late or not game.env.agents
+        for agent in acting:
+            seat = game.seats[agent]
+            then.reward[seat.group][lane, seat.index] = rewards[agent]
+            if terminated[agent] or (truncated[agent] and not last):
+                game.over.add(agent)
+        for agent in game.over:
+            seat = game.seats[agent]
+            then.discount[seat.group][lane, seat.index] = 0.0
+        there = [agent for agent in acting if truncated[agent] and last and agent not in game.over]
+        game.show(then, lane, observations, infos, [*game.env.agents, *there])
+        then.last[lane] = last
+
+    def _blank(self, lanes: int | None = None) -> TimeStep:
+        """Time steps in which nobody is there."""
+        lanes, groups = lanes or self.lanes, self.spec.groups
+        return TimeStep(
+            obs={
+                name: np.zeros((lanes, group.size, *group.obs_shape), group.obs_dtype) for name, group in groups.items()
+            },
+            reward={name: np.zeros((lanes, group.size), np.float32) for name, group in groups.items()},
+            discount={name: np.ones((lanes, group.size), np.float32) for name, group in groups.items()},
+            alive={name: np.zeros((lanes, group.size), bool) for name, group in groups.items()},
+            last=np.zeros(lanes, bool),
+            legal={
+                name: np.ones((lanes, groups[name].size, action_size(groups[name].action)), bool)
+                for name in self.masked
+            },
+            state=np.zeros((lanes, sum(field.size for field in self.spec.state)), np.float32)
+            if self.spec.state
+            else None,
+        )

@@ -1,0 +1,165 @@
+"""A covey world as a PettingZoo `ParallelEnv`, for everything that plays those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
+
+from covey.core.environment import Environment
+from covey.core.errors import BadInput
+from covey.core.types import Box, Discrete, Group, Groups, MultiDiscrete, Space, Splits, action_shape
+from covey.environments.shares import normalize
+
+
+class Outside(ParallelEnv):
+    """One environment of a covey world."""
+
+    def __init__(self, environment: Environment):
+        spec = environment.spec
+        self.environment = environment
+        self.metadata = {"name": spec.name, "render_modes": [], "is_parallelizable": True}
+        self.render_mode = None
+        self._seats = {name: (group, i) for group, kind in spec.groups.items() for i, name in enumerate(kind.names)}
+        if len(self._seats) < spec.agents:
+            raise BadInput(f"agents of {spec.name!r} have the same name: PettingZoo tells agents apart by name.")
+        self.possible_agents = list(self._seats)
+        self.agents: list[str] = []
+        self._reset = jax.jit(environment.reset)
+        self._step = jax.jit(environment.step)
+        self._key = jax.random.key(0)
+        now = jax.eval_shape(environment.reset, self._key)[1]
+        self._observation = {a: seen(spec.groups[g], i, g in now.legal) for a, (g, i) in self._seats.items()}
+        self._action = {a: chosen(spec.groups[g].action) for a, (g, _) in self._seats.items()}
+        if spec.state:
+            size = sum(field.size for field in spec.state)
+            self.state_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self._world: Any = None
+        self._now: Any = None
+
+    def observation_space(self, agent: str) -> spaces.Space:
+        return self._observation[agent]
+
+    def action_space(self, agent: str) -> spaces.Space:
+        return self._action[agent]
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
+        """Begin an episode; `seed` decides it and all that follow, `options` mean nothing to covey's worlds."""
+        if seed is not None:
+            self._key = jax.random.key(seed)
+        self._world, now = self._reset(self._next_key())
+        self._now = jax.device_get(now)
+        self.agents = [agent for agent in self.possible_agents if self._of(self._now.alive, agent)]
+        return self._observations(self.agents), self._infos(self.agents)
+
+    def step(self, actions: dict[str, Any]) -> tuple[dict, dict, dict, dict, dict]:
+        acted = [agent for agent in self.agents if agent in actions]
+        if not acted:
+            raise BadInput("there is nobody to act: call `reset` first, and give every agent of `agents` an action.")
+        self._world, now = self._step(self._next_key(), self._world, self._taken(actions))
+        self._now = now = jax.device_get(now)
+        terminated = {agent: bool(self._of(now.discount, agent) == 0) for agent in acted}
+        truncated = {agent: bool(now.last) and not terminated[agent] for agent in acted}
+        rewards = {agent: float(self._of(now.reward, agent)) for agent in acted}
+        came = [a for a in self.possible_agents if a not in acted and self._of(now.alive, a) and not now.last]
+        returned = self._observations([*acted, *came]), rewards, terminated, truncated, self._infos([*acted, *came])
+        over = [agent for agent in acted if terminated[agent] or now.last or not self._of(now.alive, agent)]
+        self.agents = [agent for agent in self.possible_agents if agent in {*acted, *came} and agent not in over]
+        return returned
+
+    def state(self) -> np.ndarray:
+        if not self.environment.spec.state:
+            return super().state()
+        return np.asarray(self._now.state, np.float32)
+
+    def render(self) -> None:
+        """Nothing: `covey render` draws episodes."""
+
+    def close(self) -> None:
+        self._world = None
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _next_key(self) -> Any:
+        self._key, key = jax.random.split(self._key)
+        return key
+
+    def _of(self, groups: Groups, agent: str) -> Any:
+        group, index = self._seats[agent]
+        return groups[group][index]
+
+    def _observations(self, agents: list[str]) -> dict[str, Any]:
+        return {agent: self._observed(agent) for agent in agents}
+
+    def _observed(self, agent: str) -> Any:
+        group, index = self._seats[agent]
+        kind, obs = self.environment.spec.groups[group], self._of(self._now.obs, agent)
+        valid = kind.obs_valid()
+        obs = obs if valid is None else obs[valid[index]]
+        if not isinstance(self._observation[agent], spaces.Dict):
+            return obs
+        return {"observation": obs, "action_mask": masked(kind.action, self._of(self._now.legal, agent))}
+
+    def _infos(self, agents: list[str]) -> dict[str, dict]:
+        def info(agent: str) -> dict:
+            group, _ = self._seats[agent]
+            split = isinstance(self.environment.spec.groups[group].action, Splits) and group in self._now.legal
+            return {"legal": self._of(self._now.legal, agent)} if split else {}
+
+        return {agent: info(agent) for agent in agents}
+
+    def _taken(self, actions: dict[str, Any]) -> Groups:
+        taken = {}
+        for name, kind in self.environment.spec.groups.items():
+            shape, dtype = action_shape(kind.action)
+            taken[name] = np.zeros((kind.size, *shape), dtype)
+            for index, agent in enumerate(kind.names):
+                if agent in actions and agent in self.agents:
+                    taken[name][index] = actions[agent]
+            if isinstance(kind.action, Splits):
+                taken[name] = shares(kind.action, taken[name], self._now.legal.get(name))
+        return taken
+
+
+def seen(group: Group, index: int, masked: bool) -> spaces.Space:
+    """The observation space of one agent, without padding."""
+    valid = group.obs_valid()
+    shape = group.obs_shape if valid is None else (int(valid[index].sum()),)
+    dtype = np.dtype(group.obs_dtype)
+    low, high = (-np.inf, np.inf) if np.issubdtype(dtype, np.floating) else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    plain = spaces.Box(low, high, shape, dtype.type)  # type: ignore[arg-type]
+    if not masked or not isinstance(group.action, (Discrete, MultiDiscrete)):
+        return plain
+    masks = [spaces.Box(0, 1, (n,), np.int8) for n in group.action.parts]
+    whole = masks[0] if isinstance(group.action, Discrete) else spaces.Tuple(masks)
+    return spaces.Dict({"observation": plain, "action_mask": whole})
+
+
+def chosen(space: Space) -> spaces.Space:
+    """The action space of one agent."""
+    match space:
+        case Discrete(n):
+            return spaces.Discrete(n)
+        case MultiDiscrete(ns):
+            return spaces.MultiDiscrete(list(ns))
+        case Box(low, high):
+            return spaces.Box(np.array(low, np.float32), np.array(high, np.float32))
+        case Splits(parts):
+            return spaces.Box(0.0, 1.0, (sum(parts),), np.float32)
+
+
+def masked(space: Space, legal: np.ndarray) -> Any:
+    """A mask [A] as gymnasium's `sample` takes it."""
+    mask = legal.astype(np.int8)
+    return mask if isinstance(space, Discrete) else tuple(np.split(mask, np.cumsum(space.parts)[:-1]))  # type: ignore
+
+
+def shares(space: Splits, given: np.ndarray, legal: np.ndarray | None) -> np.ndarray:
+    """Shares [n, A] that sum to 1 over the legal components of each part; equal ones where all that was given is 0."""
+    legal = np.ones(given.shape, bool) if legal is None else legal
+    ends = np.cumsum(space.parts)[:-1]
+    parts = zip(np.split(np.maximum(given, 0.0), ends, axis=1), np.split(legal, ends, axis=1), strict=True)
+    return np.concatenate([normalize(part, may) for part, may in parts], axis=1).astype(np.float32)
