@@ -76,7 +76,7 @@ ALGORITHMS = {
     "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
-    "mappo-gru": ppo_row(ppo.mappo, "discrete", home="discrete", **RECURRENT)._replace(worlds=("discrete",)),
+    "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",)),
 }
 
 CORE = (

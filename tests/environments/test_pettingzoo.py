@@ -1,4 +1,4 @@
-"""PettingZoo in and out: what its dictionaries say as arrays, every clause of the contract, and PettingZoo's own tests."""
+"""PettingZoo in and out: dictionaries as arrays, every clause of the contract, and PettingZoo's own tests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def act(lanes, walkers=((1, 2), (0, 0))):
 
 
 def test_kinds_of_agents_are_groups(world):
-    spec = world("games", lanes=1).spec
+    spec = world("games", lanes=1, state=True).spec
     assert {name: group.names for name, group in spec.groups.items()} == {
         "late": ("late_0",),
         "painter": ("painter_0",),
@@ -62,7 +62,7 @@ def test_kinds_of_agents_are_groups(world):
 
 def test_an_episode_by_hand(world):
     """Who is there, who ended, and what is earned, in every step of two lanes."""
-    parade = world("games", lanes=2)
+    parade = world("games", lanes=2, state=True)
     now = parade.reset()
     assert now.alive["walker"].tolist() == [[True, True]] * 2
     assert now.alive["late"].tolist() == [[False]] * 2
@@ -166,9 +166,9 @@ FAULTS = {
     "old step": "has to return (observations, rewards, terminations, truncations, infos)",
     "silent": "the observations of `step` of pettingzoo:broken_games lack ['walker_1']",
     "unpaid": "the rewards of `step` of pettingzoo:broken_games lack ['walker_1']",
-    "infinite": "gave the agent 'walker_1' the reward inf",
+    "infinite": "gave the agent 'walker_1' a reward that is not finite",
     "shape": "it has the shape (3,) and its space (2,)",
-    "nan": "a number that is not finite",
+    "nan": "gave the agent 'walker_1' an observation that is not finite",
     "revived": "brought ['walker_0'] back",
     "list": "have to be a dict",
 }
@@ -176,11 +176,14 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_contract_is_one_sentence(world, fault):
-    with pytest.raises(BadInput, match=re.escape(FAULTS[fault])) as raised:
+    def play():
         parade = world("broken_games", lanes=1, arguments=f"fault: {fault}")
         parade.reset()
         for _ in range(4):
             parade.step(act(1))
+
+    with pytest.raises(BadInput, match=re.escape(FAULTS[fault])) as raised:
+        play()
     assert "\n" not in str(raised.value)
 
 
@@ -231,6 +234,7 @@ def test_keywords():
     ],
 )
 def test_worlds_keep_to_the_rules(world, module, options):
+    pytest.importorskip(module.split(".")[0].replace("butterfly/pistonball_v6", "pettingzoo"))
     assert check_environment(world(module, lanes=2, **options), steps=12) == []
 
 
@@ -273,7 +277,7 @@ def test_out_and_in_again_is_the_same_world():
         for agent, obs in observations.items():
             group, index = ("adversary", int(agent[-1])) if agent.startswith("adv") else ("agent", 0)
             np.testing.assert_allclose(obs, now.obs[group][index], rtol=1e-6)
-        observations, rewards, *_ = env.step({agent: t % 5 for agent in env.agents})
+        observations, rewards, *_ = env.step(dict.fromkeys(env.agents, t % 5))
         key, following = jax.random.split(key)
         action = {name: np.full(group.size, t % 5, np.int32) for name, group in environment.spec.groups.items()}
         state, now = environment.step(following, state, action)
@@ -286,7 +290,7 @@ def test_deaths_and_time_limits_are_told_apart(name, ending):
     env.reset(seed=0)
     ended = []
     while env.agents:
-        _, _, terminated, truncated, _ = env.step({agent: 0 for agent in env.agents})
+        _, _, terminated, truncated, _ = env.step(dict.fromkeys(env.agents, 0))
         over = [agent for agent in terminated if terminated[agent] or truncated[agent]]
         assert not set(over) & set(env.agents)
         ended += ["terminated" if terminated[agent] else "truncated" for agent in over]

@@ -20,7 +20,10 @@ UNITS = {
 }
 
 
-@pytest.mark.parametrize("name", BENCHES)
+SLOW = ("seeds",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.learn] * (x in SLOW)) for x in BENCHES])
 def test_quick(name, tmp_path):
     if name == "torch":
         pytest.importorskip("torch")

@@ -34,6 +34,7 @@ def pettingzoo(
     workers: int = 0,
     time_limit: int | None = None,
     arguments: str = "",
+    state: bool = False,
     seed: int = 0,
 ) -> PettingZoo:
     """The PettingZoo environment that `module` makes with `parallel_env`, or with `env` where it can be converted.
@@ -45,6 +46,7 @@ def pettingzoo(
         workers: Processes that share the lanes; 0: all in this process.
         time_limit: Steps after which an episode is cut, where the environment has no limit of its own.
         arguments: The environment's own keyword arguments, as in `N: 5, local_ratio: 0.3`.
+        state: Show the environment's own global state to critics, where it has one; many repeat observations in it.
         seed: Decides the episodes that are trained on.
     """
     if lanes < 1 or workers < 0:
@@ -53,7 +55,7 @@ def pettingzoo(
         raise BadInput(f"`time_limit` must be at least 1 or left out, got {time_limit}.")
     settings = keywords(arguments)
     maker_of(module)  # here too, so that a wrong name is one sentence, and not the end of a worker
-    return PettingZoo(functools.partial(lanes_of, module, time_limit, settings), lanes, workers, seed)
+    return PettingZoo(functools.partial(lanes_of, module, time_limit, settings, state), lanes, workers, seed)
 
 
 class PettingZoo:
@@ -98,8 +100,8 @@ def to_pettingzoo(environment: Any) -> Outside:
     """The world as a `ParallelEnv`: `parallel_to_aec` of PettingZoo makes it an `AECEnv`.
 
     Agents have the names of the spec. Padding is left out of observations. Where a choice may be illegal, observations
-    are dictionaries of `observation` and `action_mask`; of splits, what is legal is in the infos, and shares are made to sum
-    to 1. BadInput for worlds outside JAX.
+    are dictionaries of `observation` and `action_mask`; of splits, the infos say what is `legal`, and shares are made
+    to sum to 1. BadInput for worlds outside JAX.
     """
     try:
         from covey.environments.pettingzoo.outside import Outside
@@ -114,11 +116,11 @@ def to_pettingzoo(environment: Any) -> Outside:
 # Making
 
 
-def lanes_of(module: str, time_limit: int | None, settings: dict[str, Any], seeds: Sequence[int]) -> Any:
+def lanes_of(module: str, time_limit: int | None, settings: dict[str, Any], state: bool, seeds: Sequence[int]) -> Any:
     """One game for each seed, in this process."""
     from covey.environments.pettingzoo.lanes import Lanes
 
-    return Lanes(functools.partial(game_of, module, settings), seeds, f"pettingzoo:{module}", time_limit)
+    return Lanes(functools.partial(game_of, module, settings), seeds, f"pettingzoo:{module}", time_limit, state)
 
 
 def game_of(module: str, settings: dict[str, Any]) -> Any:
@@ -164,7 +166,7 @@ def registered(id: str) -> Any:
         raise BadInput(f"pettingzoo:{id} asks for PettingZoo's registry: `pip install 'covey[pettingzoo]'`.") from error
     for kind in ("parallel", "aec"):
         try:
-            return functools.partial(registration.make, kind, registration.spec(kind, id))
+            return functools.partial(registration.make, kind, registration.spec(kind, id))  # type: ignore[call-overload]
         except exceptions.PettingZooRegistryError as error:
             reason = error
     raise BadInput(f"PettingZoo's registry does not have {id!r}: {reason}") from reason
@@ -176,9 +178,7 @@ def keywords(arguments: str) -> dict[str, Any]:
     try:
         found = yaml.safe_load("{" + text + "}")
     except yaml.YAMLError as error:
-        raise BadInput(
-            f"`arguments` {arguments!r} is not of the form `N: 5, local_ratio: 0.3`."
-        ) from error
+        raise BadInput(f"`arguments` {arguments!r} is not of the form `N: 5, local_ratio: 0.3`.") from error
     nameless = [name for name, value in found.items() if not isinstance(name, str) or value is None]
     if nameless:
         raise BadInput(f"`arguments` {arguments!r} gives {nameless[0]!r} no value: write `name: value`.")

@@ -74,9 +74,6 @@ class Game:
         parts = {"rewards": rewards, "terminations": terminated, "truncations": truncated}
         self._demand(acting, {"observations": observations, **parts}, "`step`")
         self._demand(self.env.agents, {"observations": observations}, "`step`")
-        for agent in acting:
-            if not np.isfinite(rewards[agent]):
-                raise Broken(f"{self.name} gave the agent {agent!r} the reward {rewards[agent]}: it has to be finite.")
         revived = self.over & set(self.env.agents)
         if revived:
             raise Broken(
@@ -94,8 +91,6 @@ class Game:
                 array = seat.seen.array(observations[agent])
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Broken(f"{self.name} showed the agent {agent!r} what is not in its space: {error}.") from error
-            if not np.isfinite(array).all():
-                raise Broken(f"{self.name} showed the agent {agent!r} a number that is not finite.")
             now.obs[seat.group][lane, seat.index] = array
             mask = legal(seat, observations[agent], infos.get(agent, {}))
             if mask is not None and seat.group in now.legal:
@@ -109,16 +104,16 @@ class Game:
 
     def _demand(self, agents: Sequence[Any], parts: dict[str, Any], where: str) -> None:
         """Everybody has a seat, and an entry in every part."""
-        strangers = [agent for agent in agents if agent not in self.seats]
-        if strangers:
+        if not all(map(self.seats.__contains__, agents)):
+            strangers = [agent for agent in agents if agent not in self.seats]
             raise Broken(f"{self.name} plays with {strangers}, who are not among its `possible_agents`.")
         for what, part in parts.items():
             if not isinstance(part, dict):
                 raise Broken(
                     f"the {what} of {where} of {self.name} are a {type(part).__name__}: they have to be a dict."
                 )
-            missing = [agent for agent in agents if agent not in part]
-            if missing:
+            if not all(map(part.__contains__, agents)):
+                missing = [agent for agent in agents if agent not in part]
                 raise Broken(f"the {what} of {where} of {self.name} lack {missing}, who took part.")
 
 
@@ -153,7 +148,7 @@ def prefix(agent: Any) -> str:
     return re.sub(r"[_\-]?\d+$", "", str(agent)) or "agent"
 
 
-def spec_of(game: Game, name: str, time_limit: int | None) -> Spec:
+def spec_of(game: Game, name: str, time_limit: int | None, with_state: bool) -> Spec:
     """The spec of a game that has been reset."""
     groups: dict[str, list[Any]] = {}
     for agent, seat in game.seats.items():
@@ -163,7 +158,7 @@ def spec_of(game: Game, name: str, time_limit: int | None) -> Spec:
         seat = game.seats[members[0]]
         kinds[group] = Group(tuple(map(str, members)), (seat.seen.field,), seat.done.space)
     limit = time_limit or getattr(game.env.unwrapped, "max_cycles", None)
-    state = state_of(game.env)
+    state = state_of(game.env) if with_state else None
     return Spec(
         name,
         Table(kinds),
@@ -188,12 +183,19 @@ def state_of(env: Any) -> np.ndarray | None:
 class Lanes:
     """One game a lane; lane i's first episode after a `reset` is decided by seed i."""
 
-    def __init__(self, make: Callable[[], Any], seeds: Sequence[int], name: str, time_limit: int | None = None):
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        seeds: Sequence[int],
+        name: str,
+        time_limit: int | None = None,
+        state: bool = False,
+    ):
         self.games = [Game(make(), name) for _ in seeds]
         self.seeds = list(seeds)
         self.time_limit = time_limit
         _, infos = self.games[0].reset(self.seeds[0])
-        self.spec = spec_of(self.games[0], name, time_limit)
+        self.spec = spec_of(self.games[0], name, time_limit, state)
         self.masked = {
             seat.group
             for agent, seat in self.games[0].seats.items()
@@ -213,12 +215,14 @@ class Lanes:
         self.now = self._blank()
         for lane, seed in enumerate(self.seeds):
             self._begin(self.now, lane, seed)
+        self._demand_finite(self.now)
         return copied(self.now)
 
     def step(self, action: Groups) -> tuple[TimeStep, TimeStep]:
         then = self._blank()
         for lane in range(self.lanes):
             self._play(then, lane, action)
+        self._demand_finite(then)
         self.now = copied(then)
         for lane in np.flatnonzero(then.last):
             blank = self._blank(1)
@@ -253,6 +257,16 @@ class Lanes:
         there = [agent for agent in acting if truncated[agent] and last and agent not in game.over]
         game.show(then, lane, observations, infos, [*game.env.agents, *there])
         then.last[lane] = last
+
+    def _demand_finite(self, now: TimeStep) -> None:
+        """Everything was finite: looked at once for all lanes and agents."""
+        for what, groups in (("an observation", now.obs), ("a reward", now.reward)):
+            for name, x in groups.items():
+                if x.dtype != np.uint8 and not np.isfinite(x.sum()):
+                    bad = ~np.isfinite(x).reshape(*x.shape[:2], -1).all(-1)
+                    agent = self.spec.groups[name].names[np.argwhere(bad)[0][1]] if bad.any() else ""
+                    if agent:
+                        raise Broken(f"{self.spec.name} gave the agent {agent!r} {what} that is not finite.")
 
     def _blank(self, lanes: int | None = None) -> TimeStep:
         """Time steps in which nobody is there."""
