@@ -6,6 +6,7 @@ hurry; `XLA_FLAGS` from outside (`make learn` gives some) replace all of this.
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -21,3 +22,5 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "xla"))
 os.environ.setdefault("COVEY_CACHE", str(Path(__file__).parent.parent / ".cache" / "covey"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+gc.set_threshold(200_000, 20, 100)  # tracing makes objects by the million, and few of them are garbage

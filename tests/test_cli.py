@@ -94,7 +94,7 @@ def helps(form):
 
 @pytest.mark.parametrize("name", ALIASES)
 def test_every_field_of_every_algorithm_is_explained(name):
-    algorithm = algorithms.make(name, environments.make("toy/graph"))
+    algorithm = algorithms.make(name, environments.make("toy/discrete"))
     form = form_of(algorithm)
     explained = dict(helps(form)) if form else {}
     assert [flag for flag, text in explained.items() if not text] == []

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import pytest
 
-from covey.algorithms import ddpg, ppo
+from covey.algorithms import ddpg, ppo, value
 from covey.algorithms.credit import Baseline
 from covey.algorithms.random import random
 from covey.core.algorithm import Algorithm
@@ -23,6 +23,7 @@ from covey.core.types import Spec
 from covey.environments import toy
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear
+from covey.nn.mixers import Monotone
 from covey.testing import laws
 from covey.testing.garble import has_dead, has_padding
 
@@ -55,12 +56,21 @@ def small_ppo(alias: Callable[..., ppo.PPO], spec: Spec, **settings: Any) -> ppo
     return dataclasses.replace(alias(spec), **settings)
 
 
+def small_mixing(alias: Callable[..., value.Mixing], spec: Spec, **settings: Any) -> value.Mixing:
+    settings |= {"replay": Replay(capacity=128, batch=16), "width": 8, "horizon": 2, "warmup": 0}
+    return dataclasses.replace(alias(spec), **settings)
+
+
 def ddpg_row(alias: Callable[..., ddpg.DDPG], *quick: str, home: str | None = None) -> Row:
     return Row(functools.partial(small_ddpg, alias), quick, home)
 
 
 def ppo_row(alias: Callable[..., ppo.PPO], *quick: str, home: str | None = None, **settings: Any) -> Row:
     return Row(functools.partial(small_ppo, alias, **settings), quick, home)
+
+
+def mixing_row(alias: Callable[..., value.Mixing], *quick: str, **settings: Any) -> Row:
+    return Row(functools.partial(small_mixing, alias, **settings), quick, worlds=("discrete",))
 
 
 CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, warmup=0, width=8)}
@@ -71,11 +81,13 @@ ALGORITHMS = {
     "maddpg": ddpg_row(ddpg.maddpg, "discrete"),
     "ps-maddpg": ddpg_row(ddpg.ps_maddpg, "graph"),
     "khead-maddpg": ddpg_row(ddpg.khead_maddpg, "continuous"),
-    "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph", "discrete", home="graph"),
+    "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph"),
     "matd3": ddpg_row(ddpg.matd3, "discrete"),
     "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
+    "vdn": mixing_row(value.vdn, "discrete", shared=False),
+    "qmix": mixing_row(value.qmix, "discrete", mixer=Monotone(8)),
     "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",)),
 }
 
@@ -84,6 +96,7 @@ CORE = (
     laws.law_same_twice,
     laws.law_finite,
     laws.law_learns,
+    laws.law_ledger,
     laws.law_padding,
     laws.law_dead,
     laws.law_save_and_load,

@@ -208,7 +208,10 @@ def test_the_ledger_adds_up(ending):
     parts = rng.normal(size=(steps, PLAYERS))
     last, discount = np.arange(steps) == 3, np.ones(steps)
     discount[3] = 0.0 if ending == "death" else 1.0
-    played, together, luck = credit.ledger(reward, values[:-1], values[1:], discount, last, parts, whole, gamma)
-    earned = sum(gamma**t * reward[t] for t in range(4)) + gamma**4 * discount[3] * values[4]
-    assert earned == pytest.approx(values[0] + float(played.sum() + together.sum() + luck.sum()), abs=1e-5)
-    assert not played[4].any()
+    book = credit.ledger(reward, values[:-1], values[1:], discount, last, parts, whole, gamma)
+    earned = sum(gamma**t * reward[t] for t in range(4))
+    assert float(book.earned.sum()) == pytest.approx(earned, abs=1e-5)
+    assert float(book.cut) == pytest.approx(gamma**4 * discount[3] * values[4], abs=1e-5)
+    accounted = book.foretold + book.parts.sum() + book.together.sum() + book.luck.sum()
+    assert float(accounted) == pytest.approx(earned + float(book.cut), abs=1e-5)
+    assert not book.parts[4].any()

@@ -8,7 +8,8 @@ import math
 import pytest
 
 from covey.core.errors import BadInput
-from covey.studies.bench import BENCHES, bench, in_turns, kind, number
+from covey.studies.bench import BENCHES, bench, kind, number
+from covey.studies.timing import in_turns
 
 UNITS = {
     "stepping": {"environment steps/s", "s to compile"},
@@ -16,17 +17,21 @@ UNITS = {
     "torch": {"updates/s of PyTorch", "times PyTorch's speed"},
     "seeds": {"times one seed's time", "% of the time in kernels"},
     "training": {"environment steps/s", "s to compile", "MB"},
+    "ppo": {"environment steps/s", "s to compile"},
+    "jaxmarl": {"environment steps/s", "times their speed", "s to compile"},
+    "workers": {"environment steps/s", "times one process without covey"},
     "memory": {"MB planned", "MB measured"},
 }
 
 
-SLOW = ("seeds",)
+SLOW = ("seeds", "ppo")
+NEEDS = {"torch": "torch", "jaxmarl": "jaxmarl", "workers": "mpe2"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.learn] * (x in SLOW)) for x in BENCHES])
 def test_quick(name, tmp_path):
-    if name == "torch":
-        pytest.importorskip("torch")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     file = tmp_path / "bench.json"
     rows = bench([name], json_file=file, quick=True)
     assert {row.unit for row in rows} == UNITS[name]

@@ -48,6 +48,10 @@ ALIASES: dict[str, Alias] = {
     "credit-mappo": Alias(
         "covey.algorithms.ppo:credit_mappo", "MAPPO in which agents are told apart what they did for the team."
     ),
+    "vdn": Alias("covey.algorithms.value:vdn", "Q-learning in which the team's value is its members' sum.", ("tuned",)),
+    "qmix": Alias(
+        "covey.algorithms.value:qmix", "Q-learning in which the team's value grows with its members'.", ("tuned",)
+    ),
     "random": Alias("covey.algorithms.random:random", "Uniform over what is legal; learns nothing.", ("tuned",)),
 }
 

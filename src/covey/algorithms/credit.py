@@ -12,6 +12,7 @@ variance and never a bias. The others take the model's word. See `learning.credi
 from __future__ import annotations
 
 import abc
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,10 +20,11 @@ import jax
 import jax.numpy as jnp
 
 from covey.core.checks import within
+from covey.core.errors import BadInput
 from covey.core.types import Discrete, Metrics
 from covey.learning import credit
 from covey.learning.targets import masked_mean, masked_variance
-from covey.nn.mixers import Mixer, Sum
+from covey.nn.mixers import Free, Mixer, Sum
 from covey.nn.nets import MLP, Linear, linears
 from covey.nn.policies import Policy
 
@@ -61,7 +63,7 @@ class Shown(NamedTuple):
     view: Any  # [n, G]  what agents' critics see, with who they are
     choices: Choices
     alive: Any  # [n]
-    aim: Any  # []  y: the team's sampled advantage
+    aim: Any = ()  # what the model is fitted to
 
 
 class Trust(NamedTuple):
@@ -79,6 +81,21 @@ class Trust(NamedTuple):
         return Trust(self.share + 0.1 * (useful - self.share), self.rollouts + 1)
 
 
+class Facts(NamedTuple):
+    """What a rollout [T, E, ...] says of a group beside what the model is shown; in units of returns."""
+
+    reward: Any  # [n]
+    advantage: Any  # [n]  sampled
+    gain: Any  # []  the team's sampled advantage, with the credit's own λ
+    value: Any  # []  V of the team, before the step
+    later: Any  # [n, G]  views after the step, with who sees them
+    discount: Any  # []
+    last: Any  # []
+    unit: Any  # of the model, in these units; one number
+    gamma: Any  # one number
+    lam: Any  # one number
+
+
 class Credit(eqx.Module):
     """Base of all kinds of credit: what agents learn from."""
 
@@ -87,8 +104,29 @@ class Credit(eqx.Module):
         """What is learned of a group beside values: a model of it, or nothing. Sizes of views and embedded actions."""
 
 
-class Modelled(Credit):
-    """Base of the kinds that ask a model."""
+class Learned(Credit):
+    """Base of the kinds that learn something."""
+
+    lr: eqx.AbstractVar[float]
+    """Adam's learning rate for what is learned."""
+    lam: eqx.AbstractVar[float]
+    """λ of the returns that it learns from."""
+    samples: eqx.AbstractVar[int]
+    """Choices of an agent that are looked at, where it has infinitely many."""
+
+    @abc.abstractmethod
+    def assigned(
+        self, model: Any, trust: Trust, shown: Shown, facts: Facts, key: Any
+    ) -> tuple[Any, Any, Trust, Metrics]:
+        """What agents learn from [T, E, n], what the model learns from [T, E, ...], the trust after, and metrics."""
+
+    @abc.abstractmethod
+    def loss(self, model: Any, shown: Shown, counts: Any) -> tuple[Any, Any]:
+        """The model's error over the steps [L, B] that count and in which somebody lived, and a penalty."""
+
+
+class Modelled(Learned):
+    """Base of the kinds that ask the model M."""
 
     mixer: Mixer = Sum()
     """How what members bring makes what the team is worth."""
@@ -151,8 +189,24 @@ class Modelled(Credit):
 
         return Told(mix, taken, instead, choices.weight, mix(taken), credit.others(mix, taken, instead, choices.weight))
 
-    def loss(self, model: Model, shown: Shown, counts: Any) -> tuple[Any, Any]:
-        """The mean of (M - y)² over the steps [L, B] that count and in which somebody lived, and the penalty."""
+    def assigned(self, model, trust, shown, facts, key):
+        eta, aim = self.relied(trust), facts.gain / facts.unit
+
+        def one(step, advantage, key):
+            told = self.told(model, step.view, step.choices, step.alive, facts.unit)
+            return told.whole, told.others, self.psi(told, advantage, eta, key), self.centered(told, key)
+
+        keys = jax.random.split(key, aim.shape)
+        whole, others, psi, centered = jax.vmap(jax.vmap(one))(shown, facts.advantage, keys)
+        there = shown.alive.any(-1)
+        missed, spread = (masked_variance(x, there) for x in (aim - whole / facts.unit, aim))
+        metrics = {"explained": 1.0 - missed / jnp.maximum(spread, 1e-8), "reliance": eta}
+        useful = credit.reliance(facts.advantage, others, shown.alive)
+        decay = facts.gamma * facts.lam
+        return self.over_time(psi, centered, facts.discount, facts.last, decay, eta), aim, trust.after(useful), metrics
+
+    def loss(self, model, shown, counts):
+        """The mean of (M - y)², and the penalty on the squares of the parameters."""
 
         def error(step):
             taken, _ = self.brought(model, step.view, step.choices, step.alive)
@@ -176,41 +230,32 @@ class Modelled(Credit):
         return credit.marginal(told.mix, told.taken, told.instead, told.weight, key, self.samples)
 
 
-def assigned(
+def ledgers(
     kind: Modelled,
     model: Model,
-    trust: Trust,
     shown: Shown,
-    advantage: Any,
-    unit: Any,
+    reward: Any,
+    value: Any,
+    future: Any,
     end: tuple[Any, Any],
-    decay: Any,
+    unit: Any,
+    gamma: Any,
     key: Any,
-) -> tuple[Any, Trust, Metrics]:
-    """What agents learn from [T, E, n], the trust after it, and how good the model is.
+) -> credit.Ledger:
+    """The ledgers of the first episodes of lanes: everything [T, E, ...], `reward` and values of the team."""
 
-    advantage: sampled ones [T, E, n], in units of returns; `unit` of these is one of the model's. end: discount and
-    `last` [T, E] of the steps. decay: γλ.
-    """
-    eta = kind.relied(trust)
-
-    def one(step, advantage, key):
+    def one(step, key):
         told = kind.told(model, step.view, step.choices, step.alive, unit)
-        return told.whole, told.others, kind.psi(told, advantage, eta, key), kind.centered(told, key)
+        return kind.alone(told, key), kind.centered(told, key)
 
-    keys = jax.random.split(key, shown.aim.shape)
-    whole, others, psi, centered = jax.vmap(jax.vmap(one))(shown, advantage, keys)
-    there = shown.alive.any(-1)
-    missed, spread = (masked_variance(x, there) for x in (shown.aim - whole / unit, shown.aim))
-    metrics = {"explained": 1.0 - missed / jnp.maximum(spread, 1e-8), "reliance": eta}
-    useful = credit.reliance(advantage, others, shown.alive)
-    return kind.over_time(psi, centered, *end, decay, eta), trust.after(useful), metrics
+    parts, whole = jax.vmap(jax.vmap(one))(shown, jax.random.split(key, reward.shape))
+    steps = reward, value, future, *end, parts, whole
+    return jax.vmap(partial(credit.ledger, gamma=gamma), in_axes=1)(*steps)
 
 
-def choices_of(policy: Policy, samples: int, raw: Any, std: Any, sample: Any, legal: Any, key: Any) -> Choices:
-    """What the agents of a group did in one step, and what else they might have: everything where one of few actions is
-    chosen, else `samples` draws."""
-    taken = jax.vmap(policy.embedded)(sample, legal)
+def choices_of(policy: Policy, samples: int, raw: Any, std: Any, taken: Any, legal: Any, key: Any) -> Choices:
+    """What the agents of a group did in one step, `taken` [n, A] embedded, and what else they might have: everything
+    where one of few actions is chosen, else `samples` draws."""
     if isinstance(policy.space, Discrete):
         n, size = taken.shape
         shares = jax.vmap(policy.shares)(raw, legal)
@@ -303,3 +348,87 @@ class Slope(Marginal):
 
     def psi(self, told, advantage, trust, key):
         return credit.slope(told.mix, told.taken)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# As the author of the algorithm wrote it
+
+
+class Individual(NamedTuple):
+    """φ_ind, which gives V and Q^i, and the mixer that makes Q_joint of the Q^i."""
+
+    body: MLP  # what an agent's critic sees -> [W]
+    value: Linear  # [W] -> V
+    enter: Linear  # an action -> [W]
+    leave: Linear  # [W] -> Q^i
+    mix: Any
+
+
+class Seed(Learned):
+    """The first writing of this algorithm, taken at its word: one trunk for V and Q^i, A^i = R^i + γ V' - V.
+
+        L_joint = (G - Q_joint)² + (G - V)²      Q_joint = f(Q^1, ..., Q^n)      L_i = (R^i + γ Q^i' - Q^i)²
+
+    Unbiased only where nobody's reward depends on what others do now. To compare with. Where the text leaves a choice:
+    G is the λ-return of the team by the other critics of the run; V is of each agent's view; Q^i sees agent i's action
+    alone; the losses count alike; targets are not differentiated; at the end of a rollout V' stands for Q^i'.
+    """
+
+    mixer: Mixer = Free()
+    """f."""
+    width: int = eqx.field(static=True, default=64)
+    """Units of every hidden layer."""
+    lr: float = 7e-4
+    lam: float = 0.95
+    samples: int = eqx.field(static=True, default=1)
+    own: bool = eqx.field(static=True, default=False)
+    """R^i is the agent's own reward, where the world pays agents apart; else the team's, shared out equally."""
+    network: bool = eqx.field(static=True, default=False)
+    """A^i = Q^i - V, of the network, instead of R^i + γ V' - V."""
+
+    def __check_init__(self):
+        within(self, "[1, inf)", "width", "samples")
+        within(self, "[0, inf)", "lr")
+        within(self, "[0, 1]", "lam")
+        if self.mixer.brings > 1:
+            raise BadInput(
+                f"the mixer {type(self.mixer).__name__} mixes more of a member than its Q^i: choose 'sum', "
+                "'monotone' or 'free'."
+            )
+
+    def init(self, key, members, view, action):
+        k_body, k_rest, k_mix = jax.random.split(key, 3)
+        value, enter, leave = linears(k_rest, (1, self.width), (self.width, action), (1, self.width))
+        body = MLP(k_body, (view, self.width, self.width), activation=jnp.tanh)
+        return Individual(body, value, enter, leave, self.mixer.init(k_mix, members, view))
+
+    def values(self, model: Individual, view: Any) -> Any:
+        """V [n]."""
+        return model.value(model.body(view))[..., 0]
+
+    def worth(self, model: Individual, view: Any, taken: Any) -> Any:
+        """Q^i [n]."""
+        return model.leave(jnp.tanh(model.body(view) + model.enter(taken)))[..., 0]
+
+    def assigned(self, model, trust, shown, facts, key):
+        alive, living = shown.alive, jnp.maximum(shown.alive.sum(-1, keepdims=True), 1)
+        reward = facts.reward / (1 if self.own else living) / facts.unit
+        now, later = self.values(model, shown.view), self.values(model, facts.later)
+        q = self.worth(model, shown.view, shown.choices.taken)
+        following = jnp.concatenate([q[1:], later[-1:]])
+        following = jnp.where(facts.last[..., None], later, following)
+        going_on = facts.gamma * facts.discount[..., None]
+        psi = q - now if self.network else reward + going_on * later - now
+        joint = (facts.gain + facts.value) / facts.unit
+        return facts.unit * jnp.where(alive, psi, 0.0), (joint, reward + going_on * following), trust, {}
+
+    def loss(self, model, shown, counts):
+        def errors(step):
+            joint, own = step.aim
+            now, q = self.values(model, step.view), self.worth(model, step.view, step.choices.taken)
+            q = jnp.where(step.alive, q, 0.0)
+            whole = self.mixer.value(model.mix, q[:, None], step.view[0])
+            each = (joint - now) ** 2 + (own - q) ** 2
+            return (joint - whole) ** 2 + masked_mean(each, step.alive)
+
+        return masked_mean(jax.vmap(jax.vmap(errors))(shown), shown.alive.any(-1) & counts), 0.0

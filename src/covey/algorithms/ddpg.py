@@ -27,12 +27,12 @@ from covey.algorithms.critics import (
     SharedTrunk,
     attention_metrics,
 )
-from covey.core.algorithm import Algorithm, Plan, paced
+from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Groups, Metrics, Spec, Splits, TimeStep
 from covey.learning.exploration import Exploration, Gaussian, target_noise
-from covey.learning.replay import Batch, Buffer, Replay
+from covey.learning.replay import Batch, Buffer, Replay, replayed
 from covey.learning.targets import Linear, masked_mean, polyak
 from covey.nn.heads import Head
 from covey.nn.joint import actions, legal, observations, views
@@ -196,19 +196,17 @@ class DDPG(Algorithm):
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):
-        length, lanes = rollout.then.last.shape
-        buffer = self.replay.add(self.spec, state.buffer, rollout, step)
-        plan = self.plan._replace(warmup=max(self.warmup, 2 * lanes))
-
-        def update(nets, key, count):
-            k_batch, k_target, k_actor = jax.random.split(key, 3)
-            batch = self.replay.sample(self.spec, buffer, k_batch, step + length * lanes)
-            nets, critic_metrics = self.update_critic(nets, batch, k_target)
-            nets, actor_metrics = self.every_delay(count, lambda nets: self.update_actor(nets, batch, k_actor), nets)
-            return nets, critic_metrics | actor_metrics
-
-        nets, metrics = paced(plan, step, length * lanes, update, state.nets, key)
+        buffer, nets, metrics = replayed(
+            self.replay, self.spec, self.plan, state.buffer, rollout, step, self.update, state.nets, key
+        )
         return State(nets, buffer), metrics
+
+    def update(self, nets: Nets, batch: Batch, key: Any, count: Any) -> tuple[Nets, Metrics]:
+        """A step of the critics and, every `delay` of them, one of the actors."""
+        k_target, k_actor = jax.random.split(key)
+        nets, critic_metrics = self.update_critic(nets, batch, k_target)
+        nets, actor_metrics = self.every_delay(count, lambda nets: self.update_actor(nets, batch, k_actor), nets)
+        return nets, critic_metrics | actor_metrics
 
     def update_critic(self, nets: Nets, batch: Batch, key: Any) -> tuple[Nets, Metrics]:
         target = self.critic_target(nets, batch, key)

@@ -20,17 +20,30 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from covey.algorithms.credit import Baseline, Credit, Modelled, Shown, Team, Trust, assigned, choices_of
+from covey.algorithms.credit import (
+    Baseline,
+    Choices,
+    Credit,
+    Facts,
+    Learned,
+    Modelled,
+    Shown,
+    Team,
+    Trust,
+    choices_of,
+    ledgers,
+)
 from covey.algorithms.views import Sees, view_size, views
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Groups, Metrics, Spec, Transition
+from covey.learning.credit import Ledger
 from covey.learning.normalisation import Scale, unscaled
 from covey.learning.returns import gae
 from covey.learning.sequences import in_sequences, side_by_side
 from covey.learning.targets import Linear, masked_mean, masked_variance
-from covey.nn.joint import legal, observations
+from covey.nn.joint import actions, legal, observations
 from covey.nn.members import Members, renumbered, with_identity
 from covey.nn.policies import Policy, Squash
 from covey.nn.recurrent import Activation, Net
@@ -89,7 +102,20 @@ class Data(NamedTuple):
     fresh: Any  # []  an episode begins here
     carry: Any  # ([n, H], [n, H])  of actor and critic, before the step
     choices: Any = ()  # for a model of credit
-    aim: Any = ()  # []  what that model is fitted to
+    aim: Any = ()  # what that model is fitted to
+
+
+class Judged(NamedTuple):
+    """What a rollout [T, E, ...] showed of a group, and what its critics said."""
+
+    obs: Any  # [n, D]
+    view: Any  # [n, G]
+    legal: Any  # [n, A] or None
+    fresh: Any  # []  an episode begins here
+    said: Any  # [n]  the critic's word, in its units
+    value: Any  # [n]  the same in units of returns
+    future: Any  # [n]  and of the true successor
+    later: Any  # [n, G]  what the critic sees of that
 
 
 class PPO(Algorithm):
@@ -205,7 +231,7 @@ class PPO(Algorithm):
         critic = {name: self.members(name).init(k, partial(self._draw_critic, name)) for name, (_, k) in keys.items()}
         model = {name: self._draw_model(name, jax.random.fold_in(k, 1)) for name, (k, _) in keys.items()}
         nets = Nets(actor, critic, model, *(self.optimizer.init(x) for x in (actor, critic, model)))
-        modelled = self.groups if isinstance(self.credit, Modelled) else ()
+        modelled = self.groups if isinstance(self.credit, Learned) else ()
         return State(nets, {name: unscaled() for name in self.groups}, {name: Trust.none() for name in modelled})
 
     def _draw_actor(self, name: str, key: Any) -> Actor:
@@ -260,7 +286,7 @@ class PPO(Algorithm):
 
     def rotate(self, state: State, shift: int) -> State | None:
         """The state with agent i's networks given to agent i + shift of its group; None where a number means more."""
-        if self.shared or self.sees == "team" or isinstance(self.credit, Modelled):
+        if self.shared or self.sees == "team" or isinstance(self.credit, Learned):
             return None
         return state._replace(nets=renumbered(state.nets, shift))
 
@@ -285,49 +311,46 @@ class PPO(Algorithm):
         self, state: State, rollout: Transition, key: Any
     ) -> tuple[dict[str, Data], dict[str, Scale], dict[str, Trust], Metrics]:
         """What is learned from: advantages and targets of the old policy, cut into sequences."""
-        over = lambda f, now: jax.vmap(jax.vmap(f))(now)  # noqa: E731
-        obs = over(lambda now: observations(self.spec, now), rollout.now)
-        masks = over(lambda now: legal(self.spec, now), rollout.now)
-        seen, later = (
-            over(lambda now: views(self.spec, self.groups, self.sees, now), step)
-            for step in (rollout.now, rollout.then)
-        )
         extra, last = rollout.extra, rollout.then.last
-        fresh = jnp.concatenate([jnp.zeros_like(last[:1]), last[:-1]])  # what is carried into a rollout is as it is
         data, scale, trust, metrics = {}, {}, {}, {}
-        for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
-            net, alive = state.nets.critic[name], rollout.now.alive[name]
-            carry = extra.memory.critic[name]
-            carries, foretold = self.members(name).unroll(net, carry[0], seen[name], fresh)
-            _, future = self.members(name).step(net, carries, later[name])
-            value, future = (state.scale[name].denormalize(x[..., 0]) for x in (foretold, future))
+        judged = self.judged(state, rollout, jax.tree.map(lambda x: x[0], extra.memory.critic))
+        for (name, seen), k in zip(judged.items(), jax.random.split(key, len(judged)), strict=True):
+            alive, value, future = rollout.now.alive[name], seen.value, seen.future
             discount = rollout.then.discount[name]
-            gained = partial(gae, self._earned(name, rollout), value, future, discount, last[..., None], self.gamma)
+            earned = self._earned(name, rollout)
+            gained = partial(gae, earned, value, future, discount, last[..., None], self.gamma)
             advantage = gained(self.lam)
             target = advantage + value
             scale[name] = state.scale[name].update(target, alive, self.scale_rate)
             metrics |= self._of_values(name, value, target, alive)
             of_group = Data(
-                obs[name],
-                seen[name],
-                masks[name],
+                seen.obs,
+                seen.view,
+                seen.legal,
                 extra.sample[name],
                 jnp.where(alive, extra.log_prob[name], 0.0),
-                foretold[..., 0],
+                seen.said,
                 scale[name].normalize(target),
                 advantage,
                 alive,
                 jnp.ones(last.shape, bool),
-                fresh,
-                (extra.memory.actor[name], carry),
+                seen.fresh,
+                (extra.memory.actor[name], extra.memory.critic[name]),
             )
-            if isinstance(self.credit, Modelled):
-                unit = scale[name].moments[1]
-                aim = masked_mean(gained(self.credit.lam), alive, axis=-1) / unit
-                end = discount.max(-1), last
-                of_group, trust[name], told = self.credited(
-                    self.credit, name, state, of_group._replace(aim=aim), unit, end, k
+            if isinstance(self.credit, Learned):
+                facts = Facts(
+                    reward=earned,
+                    advantage=advantage,
+                    gain=masked_mean(gained(self.credit.lam), alive, axis=-1),
+                    value=masked_mean(value, alive, axis=-1),
+                    later=with_identity(seen.later),
+                    discount=discount.max(-1),
+                    last=last,
+                    unit=scale[name].moments[1],
+                    gamma=self.gamma,
+                    lam=self.lam,
                 )
+                of_group, trust[name], told = self.credited(self.credit, name, state, of_group, facts, k)
                 metrics |= told
             of_group = of_group._replace(advantage=standardized(of_group.advantage, alive))
             data[name] = in_sequences(of_group, self.length, self.burn_in)
@@ -341,30 +364,70 @@ class PPO(Algorithm):
         return jnp.where(alive, reward, 0.0)
 
     def credited(
-        self, kind: Modelled, name: str, state: State, data: Data, unit: Any, end: tuple[Any, Any], key: Any
+        self, kind: Learned, name: str, state: State, data: Data, facts: Facts, key: Any
     ) -> tuple[Data, Trust, Metrics]:
         """What agents learn from instead of the sampled advantages of `data` [T, E, ...]; see `credit.py`."""
-        actor, policy = state.nets.actor[name], self.policy(name)
-        _, raw = self.members(name).unroll(actor.net, data.carry[0][0], data.obs, data.fresh)
-        std = jnp.broadcast_to(self.members(name).each(actor.log_std), (*raw.shape[:-1], policy.spread))
         k_choices, k_credit = jax.random.split(key)
-        one = partial(choices_of, policy, kind.samples)
-        keys = jax.random.split(k_choices, data.fresh.shape)
-        choices = jax.vmap(jax.vmap(one))(raw, std, data.sample, data.legal, keys)
-        shown = Shown(with_identity(data.view), choices, data.alive, data.aim)
-        psi, trust, metrics = assigned(
-            kind,
-            state.nets.credit[name],
-            state.trust[name],
-            shown,
-            data.advantage,
-            unit,
-            end,
-            self.gamma * self.lam,
-            k_credit,
-        )
+        taken = over(jax.vmap(self.policy(name).embedded), data.sample, data.legal)
+        choices = self._choices(kind, name, state.nets.actor[name], data, taken, data.carry[0][0], k_choices)
+        shown = Shown(with_identity(data.view), choices, data.alive)
+        model, trust = state.nets.credit[name], state.trust[name]
+        psi, aim, trust, metrics = kind.assigned(model, trust, shown, facts, k_credit)
         metrics = {f"credit/{name}/{what}": value for what, value in metrics.items()}
-        return data._replace(advantage=psi, choices=choices), trust, metrics
+        return data._replace(advantage=psi, choices=choices, aim=aim), trust, metrics
+
+    def _choices(self, kind: Learned, name: str, actor: Actor, seen: Any, taken: Any, carry: Any, key: Any) -> Choices:
+        """What agents did [T, E, n, A], and what else they might have done; `seen` has `obs`, `legal` and `fresh`."""
+        policy = self.policy(name)
+        _, raw = self.members(name).unroll(actor.net, carry, seen.obs, seen.fresh)
+        std = jnp.broadcast_to(self.members(name).each(actor.log_std), (*raw.shape[:-1], policy.spread))
+        keys = jax.random.split(key, seen.fresh.shape)
+        return over(partial(choices_of, policy, kind.samples), raw, std, taken, seen.legal, keys)
+
+    def judged(self, state: State, rollout: Transition, carry: Groups) -> dict[str, Judged]:
+        """What a rollout [T, E, ...] showed, and what critics say of it, who remember `carry` before it."""
+        obs = over(partial(observations, self.spec), rollout.now)
+        masks = over(partial(legal, self.spec), rollout.now)
+        view, later = (over(partial(views, self.spec, self.groups, self.sees), x) for x in (rollout.now, rollout.then))
+        last = rollout.then.last
+        fresh = jnp.concatenate([jnp.zeros_like(last[:1]), last[:-1]])  # what is carried into a rollout is as it is
+        found = {}
+        for name in self.groups:
+            members, net = self.members(name), state.nets.critic[name]
+            carries, said = members.unroll(net, carry[name], view[name], fresh)
+            _, after = members.step(net, carries, later[name])
+            value, future = (state.scale[name].denormalize(x[..., 0]) for x in (said, after))
+            found[name] = Judged(obs[name], view[name], masks[name], fresh, said[..., 0], value, future, later[name])
+        return found
+
+    def ledgers(self, state: State, rollout: Transition) -> dict[str, Ledger]:
+        """Who earned what in the first episode of every lane of a rollout that begins with one; see `learning.credit`.
+
+        The team's values and rewards are the means of its living members'. Only with a model of credit.
+        """
+        if not isinstance(self.credit, Modelled):
+            return {}
+        lanes = rollout.then.last.shape[1]
+        blank = {name: jnp.zeros((lanes, self.spec.groups[name].size, self.units)) for name in self.groups}
+        done, found = over(partial(actions, self.spec), rollout.now, rollout.action), {}
+        for name, seen in self.judged(state, rollout, blank).items():
+            now, then = rollout.now.alive[name], rollout.then.alive[name]
+            k_choices, k_ledger = jax.random.split(jax.random.key(0))
+            actor = state.nets.actor[name]
+            choices = self._choices(self.credit, name, actor, seen, done[name], blank[name], k_choices)
+            found[name] = ledgers(
+                self.credit,
+                state.nets.credit[name],
+                Shown(with_identity(seen.view), choices, now),
+                masked_mean(rollout.then.reward[name], now, axis=-1),
+                masked_mean(seen.value, now, axis=-1),
+                masked_mean(seen.future, then, axis=-1),
+                (rollout.then.discount[name].max(-1), rollout.then.last),
+                state.scale[name].moments[1],
+                self.gamma,
+                k_ledger,
+            )
+        return found
 
     def _of_values(self, name: str, value: Any, target: Any, alive: Any) -> Metrics:
         """How well the old critic foretold the returns: 1 at best, 0 for a constant."""
@@ -385,7 +448,7 @@ class PPO(Algorithm):
         )
         metrics = actor_metrics | critic_metrics
         model, credit_opt = nets.credit, nets.credit_opt
-        if isinstance(self.credit, Modelled):
+        if isinstance(self.credit, Learned):
             model, credit_opt, told = self._descend(
                 partial(self.credit_loss, self.credit), model, credit_opt, self.credit.lr, batch
             )
@@ -434,7 +497,7 @@ class PPO(Algorithm):
             loss, metrics = loss + error, metrics | {f"loss/critic/{name}": error}
         return loss, metrics
 
-    def credit_loss(self, kind: Modelled, models: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
+    def credit_loss(self, kind: Learned, models: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
         """How far the models of credit are from the team's sampled advantages, over steps in which somebody lived."""
         loss, metrics = 0.0, {}
         for name, data in batch.items():
@@ -442,6 +505,11 @@ class PPO(Algorithm):
             error, penalty = kind.loss(models[name], shown, data.counts)
             loss, metrics = loss + error + penalty, metrics | {f"loss/credit/{name}": error}
         return loss, metrics
+
+
+def over(f: Any, *steps: Any) -> Any:
+    """A function of one step, over [T, E]."""
+    return jax.vmap(jax.vmap(f))(*steps)
 
 
 def _densities(policy: Policy, raw: Any, std: Any, data: Data) -> tuple[Any, Any]:

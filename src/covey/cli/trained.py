@@ -50,6 +50,7 @@ class RenderArguments:
     Examples:
       covey render runs/first
       covey render runs/first --out first.gif --episode 3
+      covey render runs/first --credit
       covey render runs/first --out attention.png --attention --agent router_A
     """
 
@@ -59,6 +60,8 @@ class RenderArguments:
     """A .gif or .html file, or a folder for both; with --attention a .png, .svg or .pdf file, or a folder."""
     attention: FlagCreatePairsOff[bool] = False
     """Draw what the attention critic makes of the episode, instead of the world."""
+    credit: FlagCreatePairsOff[bool] = False
+    """Draw under every frame what agents have done for their team so far (runs of credit-mappo)."""
     agent: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: the first)")] = None
     """The agent whose attention is shown."""
     episode: int = 0
@@ -77,7 +80,7 @@ def render(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "agent", "fps")}
+    how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "credit", "agent", "fps")}
     print("\n".join(str(path) for path in render(folder, asked.out, **how)))
     return 0
 

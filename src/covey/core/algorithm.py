@@ -61,6 +61,11 @@ class Algorithm(eqx.Module):
         """The part of the state that must stay finite and that acting needs."""
         return state
 
+    def ledgers(self, state: Any, rollout: Transition) -> dict[str, Any]:
+        """Per group, who earned what in the first episode of each lane of a rollout [T, E, ...] that was played without
+        exploring (`covey.learning.credit:Ledger`); nothing for algorithms that do not know."""
+        return {}
+
 
 def paced(
     plan: Plan, step: Any, taken: int, update: Callable[[Any, Any, Any], tuple[Any, Metrics]], carry: Any, key: Any
@@ -132,6 +137,9 @@ class Frozen(Algorithm):
         action, memory, _ = self.inner.act(self.state, memory, now, key, step, explore=False)
         return action, memory, ()
 
+    def ledgers(self, state, rollout):
+        return self.inner.ledgers(self.state, rollout)
+
 
 class Mixed(Algorithm):
     """Different algorithms for different groups, as one algorithm.
@@ -198,6 +206,10 @@ class Mixed(Algorithm):
 
     def parameters(self, state):
         return tuple(part.parameters(s) for part, s in zip(self.parts, state, strict=True))
+
+    def ledgers(self, state, rollout):
+        found = [part.ledgers(s, rollout) for part, s in zip(self.parts, state, strict=True)]
+        return {name: ledger for own in found for name, ledger in own.items()}
 
     def _split(self, key):
         return jax.random.split(key, len(self.parts))

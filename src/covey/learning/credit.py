@@ -18,7 +18,7 @@ did: taken from a sampled advantage it leaves the gradient as it is, however wro
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -110,18 +110,37 @@ def ahead(x: Any, discount: Any, last: Any, decay: Any) -> Any:
     return jax.lax.scan(back, jnp.zeros_like(x[0]), (x, going_on), reverse=True)[1]
 
 
-def ledger(reward: Any, value: Any, future: Any, discount: Any, last: Any, parts: Any, whole: Any, gamma: Any) -> Any:
-    """What the team earned, accounted for step by step: (parts [T, n], together [T], luck [T]), each discounted to 0.
+class Ledger(NamedTuple):
+    """What a team earned in one episode, accounted for step by step, discounted to its beginning; 0 after its end.
 
-    For one episode with rewards [T] of the team, values of before and after each step, the parts that agents played in
-    the advantage [T, n] and the advantage that the model gives to the joint action [T]:
+    Σ_t earned_t + cut = foretold + Σ_t (Σ_i parts_ti + together_t + luck_t)
+    """
 
-        Σ_t γ^t r_t + γ^T d V(s_T) = V(s_0) + Σ_t γ^t (Σ_i part_ti + together_t + luck_t)
+    earned: Any  # [T]  γ^t r_t
+    cut: Any  # []  γ^T d V(s_T): what was still to come when a time limit cut the episode
+    foretold: Any  # []  V(s_0)
+    parts: Any  # [T, n]  what each agent did beyond what it does on average
+    together: Any  # [T]  what the parts leave of what the joint action is worth
+    luck: Any  # [T]  what the model leaves of the truth
 
-    `together` is what the parts leave of the model's advantage, `luck` is what the model leaves of the truth. Steps
-    after the first `last` count for nothing.
+
+def ledger(
+    reward: Any, value: Any, future: Any, discount: Any, last: Any, parts: Any, whole: Any, gamma: Any
+) -> Ledger:
+    """The ledger of one episode, the steps [T] up to the first `last`.
+
+    reward: of the team. value, future: of before and after each step. parts [T, n]: what agents played in the
+    advantage. whole [T]: the advantage that the model gives to the joint action.
     """
     going_on = jnp.cumsum(last) - last == 0
     scale = jnp.where(going_on, gamma ** jnp.arange(len(reward)), 0.0)
-    luck = reward + gamma * discount * future - value - whole
-    return scale[:, None] * parts, scale * (whole - parts.sum(1)), scale * luck
+    final = going_on & (last | (jnp.arange(len(reward)) == len(reward) - 1))
+    later = gamma * discount * future
+    return Ledger(
+        earned=scale * reward,
+        cut=(jnp.where(final, scale, 0.0) * later).sum(),
+        foretold=value[0],
+        parts=scale[:, None] * parts,
+        together=scale * (whole - parts.sum(1)),
+        luck=scale * (reward + later - value - whole),
+    )

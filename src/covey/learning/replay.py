@@ -7,16 +7,18 @@ The head of the ring derives from the step, so that a write stays one slice upda
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from covey.core.algorithm import Plan, paced
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.loop import select
-from covey.core.types import Groups, Spec, TimeStep, Transition, action_shape
+from covey.core.types import Groups, Metrics, Spec, TimeStep, Transition, action_shape
 from covey.nn.joint import legal
 
 
@@ -130,6 +132,34 @@ class Replay(eqx.Module):
             return batch
         episode = _newest_episode(buffer, written, spec.time_limit or slots)
         return jax.tree.map(lambda *x: jnp.concatenate(x), batch, episode)
+
+
+def replayed(
+    replay: Replay,
+    spec: Spec,
+    plan: Plan,
+    buffer: Buffer,
+    rollout: Transition,
+    step: Any,
+    update: Callable[[Any, Batch, Any, Any], tuple[Any, Metrics]],
+    nets: Any,
+    key: Any,
+) -> tuple[Buffer, Any, Metrics]:
+    """The buffer with a rollout that began at `step`, and `nets` after those of the plan's updates that are due.
+
+    `update(nets, batch, key, count)` takes one gradient step; `count` is the number of those before it.
+    """
+    length, lanes = rollout.then.last.shape
+    buffer = replay.add(spec, buffer, rollout, step)
+    plan = plan._replace(warmup=max(plan.warmup, 2 * lanes))  # a transition has to be followed by another
+
+    def once(nets, key, count):
+        k_batch, k_update = jax.random.split(key)
+        batch = replay.sample(spec, buffer, k_batch, step + length * lanes)
+        return update(nets, batch, k_update, count)
+
+    nets, metrics = paced(plan, step, length * lanes, once, nets, key)
+    return buffer, nets, metrics
 
 
 def _gather(buffer: Buffer, slot: Any, lane: Any, weight: Any) -> Batch:

@@ -7,6 +7,8 @@ pairs: `regret/<group>/mean_agent` is the reference's return minus ours, episode
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 from collections.abc import Callable
 from functools import partial
@@ -33,7 +35,7 @@ from covey.core.loop import (
     split,
     tally,
 )
-from covey.core.types import Run
+from covey.core.types import Metrics, Run, Transition
 
 ROOT = 20_270_408
 """Root of the keys of every run's evaluations: all algorithms meet the same episodes."""
@@ -53,8 +55,10 @@ class Evaluation(NamedTuple):
     about: Reference | None  # what the reference is
 
     def per_seed(self) -> dict[str, np.ndarray]:
-        """Means over episodes [S]."""
-        return {name: x.mean(axis=1) for name, x in self.values.items()}
+        """Means over episodes [S]; and of ledgers the `residual`, the share of the variance that is left to luck."""
+        means = {name: x.mean(axis=1) for name, x in self.values.items()}
+        groups = [name.removesuffix("/luck") for name in means if name.startswith("ledger/") and name.endswith("/luck")]
+        return means | {f"{group}/residual": residual(self.values, group) for group in groups}
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Per metric: the mean over seeds, its 95 % confidence interval (None for one seed), and the seeds' means."""
@@ -63,6 +67,24 @@ class Evaluation(NamedTuple):
     def reference_summary(self) -> dict[str, float]:
         """The reference's means over the same episodes."""
         return {name: float(x.mean()) for name, x in self.reference.items()}
+
+
+def residual(values: Values, group: str) -> np.ndarray:
+    """Variance of `luck` over that of what was earned, across episodes [S]: 0 where a model explains everything."""
+    earned = values[f"{group}/earned"] + values[f"{group}/cut"]
+    return values[f"{group}/luck"].var(axis=1) / np.maximum(earned.var(axis=1), 1e-12)
+
+
+def table(evaluation: Evaluation, seed: int) -> str:
+    """Every metric of every episode as CSV: a row for each episode of each seed, from number `seed` on."""
+    names = sorted(evaluation.values)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["seed", "episode", *names])
+    seeds, episodes = evaluation.values["steps/episode"].shape
+    for s, e in itertools.product(range(seeds), range(episodes)):
+        writer.writerow([seed + s, e, *(f"{evaluation.values[name][s, e]:.7g}" for name in names)])
+    return text.getvalue()
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
@@ -192,8 +214,8 @@ def _compiled_player(environment: Any, algorithm: Algorithm, episodes: int, long
         memory = over_lanes(algorithm.memory)(lane_keys(k_memory, episodes))
         score = over_lanes(lambda w, n: nothing_scored(n, measures(environment, w)))(world, now)
         run = Run(agents, world, now, memory, score, keys, step)
-        _, _, summary = collect(environment, algorithm, run, k_play, longest, explore=False)
-        return _first(summary)
+        _, rollout, summary = collect(environment, algorithm, run, k_play, longest, explore=False)
+        return _first(summary) | accounts(algorithm, agents, rollout)
 
     def run(agents: Any, keys: Any, step: Any) -> Values:
         values = jax.device_get(play(arrays, agents, keys, jnp.int32(step)))
@@ -202,6 +224,20 @@ def _compiled_player(environment: Any, algorithm: Algorithm, episodes: int, long
         return values
 
     return run
+
+
+def accounts(algorithm: Algorithm, agents: Any, rollout: Transition) -> Metrics:
+    """What the algorithm's ledgers say of the first episodes of a rollout [T, S, E, ...]: metrics [S, E].
+
+    `ledger/<group>/earned` (discounted) plus `cut` is `foretold` plus every agent's entry, `together` and `luck`.
+    """
+    found = {}
+    for name, book in jax.vmap(algorithm.ledgers, (0, 1))(agents, rollout).items():
+        entries = {"earned": book.earned.sum(-1), "cut": book.cut, "foretold": book.foretold}
+        entries |= {"together": book.together.sum(-1), "luck": book.luck.sum(-1)}
+        entries |= {agent: book.parts[..., i].sum(-1) for i, agent in enumerate(algorithm.spec.groups[name].names)}
+        found |= {f"ledger/{name}/{entry}": value for entry, value in entries.items()}
+    return found
 
 
 def _first(summary: Any) -> Any:
@@ -231,6 +267,11 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int) -> Pla
         score, summary = over_lanes(partial(tally, measured={}))(run.score, run.now, then)
         return run._replace(score=score, now=following), summary
 
+    @jax.jit
+    def account(arrays, agents, steps):
+        (algorithm,) = eqx.combine(arrays, static)
+        return accounts(algorithm, agents, jax.tree.map(lambda *x: jnp.stack(x), *steps))
+
     def one_round(agents: Any, keys: Any, step: Any) -> Values:
         seeds = keys.shape[0]
         if hasattr(environment, "reseed"):
@@ -240,17 +281,21 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int) -> Pla
         run = begin(arrays, agents, on_device(environment.reset(), seeds, lanes), keys, jnp.int32(step))
         first: Values = {}
         over = np.zeros((seeds, lanes), bool)
+        steps, keeps = [], False
         for t in itertools.count():
             action, run = act(arrays, run, t)
             flat = jax.tree.map(lambda x: np.asarray(x).reshape(seeds * lanes, *x.shape[2:]), action)
             then, following = (on_device(x, seeds, lanes) for x in environment.step(flat))
+            moved = Transition(run.now, action, then)
+            keeps = keeps or (t == 0 and bool(jax.eval_shape(account, arrays, agents, [moved])))
+            steps += [moved] * keeps
             run, summary = settle(run, then, following)
             summary = jax.device_get(summary)
             first = {name: np.asarray(np.where(over, first.get(name, x), x)) for name, x in summary.items()}
             over |= np.asarray(then.last)
             if over.all():
                 break
-        return first
+        return first | jax.device_get(account(arrays, agents, steps) if keeps else {})
 
     def play(agents: Any, keys: Any, step: Any) -> Values:
         seeds = keys.shape[0]

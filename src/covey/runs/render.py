@@ -23,12 +23,18 @@ from covey.core.environment import evaluation_world
 from covey.core.errors import BadInput
 from covey.runs import episode as episodes
 from covey.runs.attention import draw_attention
+from covey.runs.crediting import Curves, credits, draw_credits
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
 from covey.runs.policy import Policy, load
 
 FILMS = (".gif", ".html")
+STRIP = 2.4
+"""Inches of a strip of curves below a frame."""
+
+NO_CURVES: Mapping[str, Curves] = {}
+
 MOST_FRAMES = 96
 """Longer episodes are shown at this many steps, evenly spread."""
 
@@ -49,6 +55,7 @@ def render(
     seed: int = 0,
     episode: int = 0,
     attention: bool = False,
+    credit: bool = False,
     agent: str | None = None,
     fps: float | None = None,
     environment: Any = None,
@@ -58,11 +65,14 @@ def render(
     out: a `.gif` or `.html` file, or a folder for both (by default `episodes/` in the run folder, where the recorded
     arrays are kept too); with `attention` a `.png`, `.svg` or `.pdf` file, or a folder. seed, episode: which of the
     run's seeds and which of its evaluation episodes, from 0. attention: draw what the attention critic of `agent` (by
-    default the first) makes of the episode, instead of the world. fps: frames per second; by default the film takes
+    default the first) makes of the episode, instead of the world. credit: under every frame, what agents have done for
+    their team so far, by the run's model of credit. fps: frames per second; by default the film takes
     about eight seconds. environment: for a run whose world cannot be written as text, as in `load`.
     """
     folder, out = Path(run_folder), None if out is None else Path(out)
     _check(out, episode, attention, agent, fps)
+    if attention and credit:
+        raise BadInput("`attention` is a figure and `credit` is part of a film: ask for one of them.")
     policy = load(folder, seed, environment)
     world = evaluation_world(policy.environment)
     if not attention:
@@ -77,7 +87,8 @@ def render(
     if out is None:
         episodes.save(played, place / f"{name}.npz")
     paths = [place] if place.suffix else [place / f"{name}{suffix}" for suffix in FILMS]
-    return film(world, played, paths, fps, folder.name, about(policy, seed, episode, played))
+    curves = credits(policy.algorithm, policy.state, played) if credit else {}
+    return film(world, played, paths, fps, folder.name, about(policy, seed, episode, played), curves)
 
 
 def film(
@@ -87,10 +98,11 @@ def film(
     fps: float | None,
     title: str,
     notes: Mapping[str, str],
+    curves: Mapping[str, Curves] = NO_CURVES,
 ) -> list[Path]:
-    """The episode as films under `paths`, of the kinds that their suffixes say."""
+    """The episode as films under `paths`, of the kinds that their suffixes say; `curves` of every group below."""
     times = moments(episode)
-    pictures = frames(environment, episode, times)
+    pictures = frames(environment, episode, times, curves)
     fps = float(np.clip(len(pictures) / 8.0, 3.0, 15.0)) if fps is None else fps
     for path in paths:
         if path.suffix == ".gif":
@@ -131,16 +143,28 @@ def moments(episode: Episode) -> list[int]:
     return sorted({round(t) for t in np.linspace(0, episode.length, count)})
 
 
-def frames(environment: Any, episode: Episode, times: Sequence[int] | None = None) -> list[np.ndarray]:
+def frames(
+    environment: Any,
+    episode: Episode,
+    times: Sequence[int] | None = None,
+    curves: Mapping[str, Curves] = NO_CURVES,
+) -> list[np.ndarray]:
     """The episode (or its steps `times`) as pictures, RGB uint8 [height, width, 3]."""
     check_drawable(environment)
-    figure = blank(*getattr(environment, "picture", (6.0, 6.3)))
+    width, height = getattr(environment, "picture", (6.0, 6.3))
+    whole = height + STRIP * len(curves)
+    figure = blank(width, whole)
     figure.set_layout_engine("none")
-    axes = figure.add_axes((0.02, 0.02, 0.96, 0.94))
+    axes = figure.add_axes((0.02, 1.0 - 0.98 * height / whole, 0.96, 0.94 * height / whole))
+    strips = [
+        figure.add_axes((0.12, (i * STRIP + 0.55) / whole, 0.85, (STRIP - 0.95) / whole)) for i in range(len(curves))
+    ]
     states = [episode.state(t) for t in range(episode.length + 1)]
     pictures = []
     for t in range(episode.length + 1) if times is None else times:
         environment.draw(axes, states[t], episode.step(t), action=None, history=states[:t])
+        for strip, (group, of_group) in zip(strips, curves.items(), strict=True):
+            draw_credits(strip, of_group, group, t)
         pictures.append(pixels(figure))
     return pictures
 

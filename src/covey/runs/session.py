@@ -20,7 +20,7 @@ from covey.runs import checkpoint, memory
 from covey.runs import config as configs
 from covey.runs.begin import HostFacts, Pace, identity
 from covey.runs.config import Config
-from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
+from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator, table
 from covey.runs.files import write_atomically
 from covey.runs.journal import Journal, Line
 from covey.runs.live import Progress, View
@@ -180,8 +180,9 @@ class Session:
         return sentence
 
     def finish(self) -> Result:
-        """The final evaluation and `summary.json`."""
+        """The final evaluation, every episode of it in `evaluation.csv`, and `summary.json`."""
         evaluation = self.evaluate(FINAL)
+        write_atomically(self.folder / "evaluation.csv", table(evaluation, self.config.seed).encode())
         summary = self.summary(evaluation)
         write_atomically(self.folder / "summary.json", json.dumps(summary, indent=1).encode())
         self.screen.note(f"done: {self.folder / 'summary.json'}")

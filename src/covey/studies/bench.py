@@ -14,14 +14,12 @@ import json
 import os
 import statistics
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 from rich.console import Console
 from rich.table import Table
@@ -30,32 +28,12 @@ from covey import algorithms, environments
 from covey.core.algorithm import Algorithm
 from covey.core.cores import cores
 from covey.core.errors import BadInput, unknown
-from covey.core.loop import as_arguments, compiled, start
 from covey.core.mesh import place
-from covey.core.program import program
 from covey.learning.replay import Replay
 from covey.runs import config, memory
 from covey.runs.files import write_atomically
-
-
-class Row(NamedTuple):
-    """One figure: the median of the repeats, and the range of them."""
-
-    bench: str
-    case: str
-    value: float
-    unit: str
-    low: float
-    high: float
-
-
-class Effort(NamedTuple):
-    """How long to measure: `repeats` calls of about `seconds` each. `tiny`: small sizes, to see that it works."""
-
-    repeats: int = 7
-    seconds: float = 0.5
-    tiny: bool = False
-
+from covey.studies.peers import jaxmarl_stepping, ppo_training, workers
+from covey.studies.timing import Effort, Loop, Row, enough, in_turns, rate, row
 
 QUICK = Effort(repeats=2, seconds=0.0, tiny=True)
 
@@ -86,7 +64,7 @@ def bench(names: Sequence[str] | None = None, *, json_file: str | Path | None = 
             console.print(f"left out: {missing}")
     console.print(table(rows, about))
     if json_file:
-        content = about | {"rows": [row._asdict() for row in rows]}
+        content = about | {"rows": [line._asdict() for line in rows]}
         write_atomically(Path(json_file), json.dumps(content, indent=1).encode())
     return rows
 
@@ -107,11 +85,11 @@ def table(rows: Sequence[Row], about: dict[str, Any]) -> Table:
     for column in ("median", "range"):
         shown.add_column(column, justify="right", no_wrap=True)
     shown.add_column("unit")
-    for before, row in zip((None, *rows), rows, strict=False):
-        if before and row.bench != before.bench:
+    for before, line in zip((None, *rows), rows, strict=False):
+        if before and line.bench != before.bench:
             shown.add_section()
-        spread = "" if row.low == row.high else f"{number(row.low)} – {number(row.high)}"
-        shown.add_row(row.bench, row.case, number(row.value), spread, row.unit)
+        spread = "" if line.low == line.high else f"{number(line.low)} – {number(line.high)}"
+        shown.add_row(line.bench, line.case, number(line.value), spread, line.unit)
     return shown
 
 
@@ -121,62 +99,6 @@ def number(x: float) -> str:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Measuring
-
-
-class Loop:
-    """The training loop of `algorithm` in `environment`, compiled; a call goes on for some iterations, and waits."""
-
-    def __init__(self, environment: Any, algorithm: Algorithm, seeds: int = 1, lanes: int = 1):
-        arrays, static = as_arguments(environment, algorithm)
-
-        def begin(arrays, keys):
-            environment, algorithm = eqx.combine(arrays, static)
-            return start(environment, algorithm, keys, lanes)
-
-        keys = jax.random.split(jax.random.key(0), seeds)
-        self.begin = partial(program(begin), arrays, keys)
-        self.abstract = jax.eval_shape(begin, arrays, keys)
-        self.chunk = compiled(environment, algorithm)
-        began = time.perf_counter()
-        self.run = jax.block_until_ready(place(self.begin()))
-        self(0)
-        self.compile_s = time.perf_counter() - began
-        """Seconds until the first iteration could begin: `start` and the chunk, traced and compiled."""
-
-    def __call__(self, iterations: int) -> None:
-        self.run, _ = jax.block_until_ready(self.chunk(self.run, iterations))
-
-
-def enough(call: Callable[[int], Any], effort: Effort) -> int:
-    """Iterations that take about `effort.seconds`; `call` is warm afterwards."""
-    iterations = 1
-    while True:
-        (seconds,) = in_turns([partial(call, iterations)], 1)[0]
-        if seconds >= effort.seconds / 2:
-            return max(round(iterations * effort.seconds / seconds), 1)
-        iterations *= 2 if seconds > effort.seconds / 20 else 10
-
-
-def in_turns(calls: Sequence[Callable[[], Any]], repeats: int) -> list[list[float]]:
-    """Seconds of every call, one list per call; the calls take turns."""
-    seconds: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeats):
-        for call, times in zip(calls, seconds, strict=True):
-            began = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - began)
-    return seconds
-
-
-def rate(call: Callable[[int], Any], each: float, effort: Effort) -> list[float]:
-    """How many a second in every repeat, when an iteration counts for `each`."""
-    iterations = enough(call, effort)
-    return [iterations * each / seconds for seconds in in_turns([partial(call, iterations)], effort.repeats)[0]]
-
-
-def row(bench: str, case: str, values: float | Sequence[float], unit: str) -> Row:
-    values = values if isinstance(values, Sequence) else [values]
-    return Row(bench, case, statistics.median(values), unit, min(values), max(values))
 
 
 def sized(id: str, environment: Any, width: int, batch: int, capacity: int = 100_000, **settings: Any) -> Algorithm:
@@ -304,6 +226,9 @@ BENCHES: dict[str, Bench] = {
     "torch": Bench(against_torch, "the same updates beside eager PyTorch, in turns."),
     "seeds": Bench(seeds, "what many seeds in one program cost, and where the time goes if they cost much."),
     "training": Bench(training, "environment steps with an update each, compile time, memory."),
+    "ppo": Bench(ppo_training, "PPO on particle/spread, as much work a step as JaxMARL's scripts do."),
+    "jaxmarl": Bench(jaxmarl_stepping, "particle worlds with random actions beside JaxMARL's, in turns."),
+    "workers": Bench(workers, "a PettingZoo world in worker processes, beside itself alone."),
     "memory": Bench(memory_plan, "the memory that a run is said to need, and what it takes."),
 }
 

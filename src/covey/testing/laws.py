@@ -191,6 +191,17 @@ def law_save_and_load(pair: Pair, folder: Path) -> None:
     agree("a run that was saved and loaded goes on differently", restored, pair.played)
 
 
+def law_ledger(pair: Pair) -> None:
+    """What a ledger accounts for is what was earned, but for rounding."""
+    agent, rollout = pair.alone.agent, pair.rollouts[0]
+    for name, book in jax.vmap(pair.algorithm.ledgers, (0, 1))(agent, rollout).items():
+        earned = book.earned.sum(-1) + book.cut
+        accounted = book.foretold + book.parts.sum((-1, -2)) + book.together.sum(-1) + book.luck.sum(-1)
+        size = 1.0 + jnp.abs(book.earned).sum(-1) + jnp.abs(book.luck).sum(-1) + jnp.abs(book.cut)
+        off = jnp.abs(earned - accounted) / size
+        assert (off < 1e-5).all(), f"the ledger of group {name!r} is off by {float(off.max()):.2g} of what it holds."
+
+
 def law_hosted(pair: Pair) -> None:
     """The loop around a world outside JAX is the compiled loop, but for the rounding of the world's own step."""
     _agree_on_host(pair, pair.idle + 1, ROUNDING)
@@ -343,6 +354,7 @@ LAWS = (
     law_same_twice,
     law_finite,
     law_learns,
+    law_ledger,
     law_hosted,
     law_alone,
     law_padding,

@@ -23,7 +23,8 @@ def a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("COVEY_CACHE", str(tmp_path))
 
 
-@pytest.mark.parametrize(("sees", "ticks"), [("own", 7), ("all", 1)])
+@pytest.mark.learn
+@pytest.mark.parametrize(("sees", "ticks"), [("own", 1), ("own", 7), ("all", 1), ("all", 7)])
 def test_it_finds_the_optimum_of_a_constant_demand(sees, ticks):
     """60 and 40 over 100, 100 and a shared 100: the busiest link is used by a third."""
     world = contended([60, 40], ticks=ticks, time_limit=4)

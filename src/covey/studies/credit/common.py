@@ -1,0 +1,60 @@
+"""What the studies of credit share: small PPO teams, how soon they are good, and verdicts on predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from covey.algorithms import ppo
+from covey.algorithms.credit import Credit
+from covey.learning.targets import Linear
+from covey.studies.statistics import Interval, mean
+from covey.studies.trials import Outcome, Trial, curve
+
+Say = Callable[[str], None]
+
+
+def constant(value: float) -> Linear:
+    return Linear(value, value, 0.0)
+
+
+def team(environment: Any, credit: Credit | None = None, **settings: Any) -> ppo.PPO:
+    """A small PPO team for games of a few steps: MAPPO, or with a kind of credit."""
+    settings = {"width": 32, "horizon": 4, "actor_lr": constant(3e-3), "critic_lr": constant(3e-3)} | settings
+    settings |= {"entropy": constant(0.0), "team_reward": True} | ({} if credit is None else {"credit": credit})
+    return dataclasses.replace(ppo.mappo(environment.spec), **settings)
+
+
+def say_plan(say: Say, trials: Sequence[Trial], seeds: int, rate: float) -> None:
+    """The plan in hours, before anything runs; `rate` is in learning steps a second, all seeds together."""
+    steps = seeds * sum(trial.steps for trial in trials)
+    say(f"plan: {steps:,} learning steps of {seeds} seeds, about {steps / rate / 3600:.2f} h on two cores")
+
+
+def share(outcome: Outcome, low: float, high: float) -> np.ndarray:
+    """Final returns per seed, from `low` (0) to `high` (1)."""
+    return (outcome.per_seed(outcome.return_metric) - low) / (high - low)
+
+
+def steps_to(outcome: Outcome, level: float) -> np.ndarray:
+    """Environment steps per seed until evaluations first reach `level` [S]; infinite where they never do."""
+    steps, returns = curve(outcome, outcome.return_metric)
+    reached = returns >= level
+    return np.where(reached.any(0), steps[reached.argmax(0)], np.inf)
+
+
+def ratio(slow: np.ndarray, fast: np.ndarray) -> Interval:
+    """How many times sooner `fast` is, from the means of logarithms, over seeds that got there; NaN if some did not."""
+    if not (np.isfinite(slow).all() and np.isfinite(fast).all()):
+        return Interval(np.nan, np.nan, np.nan)
+    apart = mean(np.log(slow) - np.log(fast))
+    return Interval(*(float(np.exp(x)) for x in apart))
+
+
+def verdict(say: Say, prediction: str, holds: bool | None, evidence: str) -> None:
+    """One line a prediction; None where the evidence does not decide."""
+    word = {True: "CONFIRMED", False: "REFUTED", None: "OPEN"}[holds]
+    say(f"{word}: {prediction} ({evidence})")

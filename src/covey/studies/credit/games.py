@@ -1,0 +1,246 @@
+"""Credit in games of which everything is known: E1 (additive), E2 (interactions), E3 (several steps), E6 (mixers)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from covey import algorithms, environments
+from covey.algorithms.credit import Baseline, Marginal, Trajectory
+from covey.nn import mixers
+from covey.studies import plots
+from covey.studies.credit.common import Say, ratio, say_plan, share, steps_to, team, verdict
+from covey.studies.statistics import difference, mean
+from covey.studies.trials import Column, Outcome, Trial, curve, run, table
+
+RATE = 60_000.0
+"""Learning steps a second of games of one step, all seeds together, for the plans."""
+
+LANES = 32
+
+
+def gradient_variances(payoff: np.ndarray, noise: float, draws: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Variance of each player's policy gradient in an additive game [n, A], at uniform policies, by kind of credit.
+
+    The gradient of the logits of player i is (1[a_i] - π_i) Ψ_i: its total variance over `draws` joint actions. With
+    the joint advantage Ψ_i is what all players and the noise earn, with the exact baseline what i and the noise earn. The
+    exact marginal has no noise.
+    """
+    rng = np.random.default_rng(seed)
+    n, choices = payoff.shape
+    centered = payoff - payoff.mean(1, keepdims=True)
+    action = rng.integers(choices, size=(draws, n))
+    own = np.take_along_axis(centered[None], action[..., None], 2)[..., 0]  # [draws, n]
+    chance = noise * rng.normal(size=(draws, 1))
+    score = np.eye(choices)[action] - 1.0 / choices
+    kinds = {"joint": own.sum(1, keepdims=True) + chance, "baseline": own + chance, "marginal": own}
+    return {kind: (score * psi[..., None]).var(0).sum(-1) for kind, psi in kinds.items()}
+
+
+def e1(*, quick: bool, out: Path, say: Say) -> None:
+    """Additive games of 2 to 64 players of uneven weight: is the signal of MAPPO drowned by the others?"""
+    sizes, seeds = ((2, 4), 2) if quick else ((2, 4, 8, 16, 32, 64), 10)
+    learned = sizes[:1] if quick else (2, 8, 32)
+    iterations = 20 if quick else 400
+    steps = iterations * LANES * 4
+    say("E1. Prediction: with a true model the variance of a player's gradient falls by what the others' choices add, ")
+    say("    about the number of players on average, more for those who matter little; learning gains up to that.")
+    rows = [("players", "joint / baseline, mean player", "weakest player", "joint / marginal, mean player")]
+    for n in sizes:
+        world = environments.make("matrix/additive", players=n)
+        variances = gradient_variances(np.asarray(world.payoff), world.noise, 2000 if quick else 50_000)
+        falls = variances["joint"] / variances["baseline"]
+        pure = variances["joint"] / variances["marginal"]
+        rows.append(
+            (str(n), f"{np.exp(np.log(falls).mean()):.1f}", f"{falls.max():.1f}", f"{np.exp(np.log(pure).mean()):.1f}")
+        )
+    for row in rows:
+        say("    " + " | ".join(f"{cell:>30}" for cell in row))
+    kinds = {"mappo": None, "baseline": Baseline(), "marginal": Marginal()}
+    trials = [Trial(kind, "random", steps, LANES) for kind in kinds] * len(learned)
+    say_plan(say, trials, seeds, RATE)
+    sooner, curves = {}, {}
+    for n in learned:
+        world = environments.make("matrix/additive", players=n)
+        best = world.reference().value
+        arms = [Trial(kind, team(world, credit), steps, LANES) for kind, credit in kinds.items()]
+        outcomes = run(arms, world, seeds=seeds, episodes=1, out=out / f"{n}-players", evaluations=iterations, say=say)
+        columns = [
+            Column("arm", lambda o: o.label),
+            Column("share of the optimum", lambda o, best=best: share(o, 0.0, best)),
+            Column("steps to 95 %", lambda o, best=best: _text(steps_to(o, 0.95 * best))),
+        ]
+        table(f"E1, {n} players, {seeds} seeds", outcomes, columns, out)
+        reached = {kind: steps_to(outcome, 0.95 * best) for kind, outcome in outcomes.items()}
+        sooner[n] = {kind: ratio(reached["mappo"], reached[kind]) for kind in ("baseline", "marginal")}
+        for kind, times in sooner[n].items():
+            say(f"    {n} players: {kind} reaches 95 % of the optimum {times.text(2)} times as soon as mappo")
+        for kind, outcome in outcomes.items():
+            x, returns = curve(outcome, outcome.return_metric)
+            curves[f"{kind}, {n}"] = (x, returns / best)
+    figure = plots.curves("E1: additive games", curves, {"95 %": 0.95}, "environment steps", "share of the optimum")
+    say(f"picture: {plots.save(figure, out / 'e1.png')}")
+    most = sooner[learned[-1]]["baseline"]
+    verdict(
+        say,
+        "credit is sooner where there are many players",
+        None if np.isnan(most.mean) else most.low > 1.0,
+        f"{learned[-1]} players: {most.text(2)} times",
+    )
+
+
+def e2(*, quick: bool, out: Path, say: Say) -> None:
+    """Random games with a given share of interaction, and parity, in which nobody's choice matters alone."""
+    shares, seeds = ((0.0, 1.0), 2) if quick else ((0.0, 0.25, 0.5, 0.75, 1.0), 10)
+    iterations = 20 if quick else 250
+    steps = iterations * LANES * 4
+    kinds = {
+        "mappo": None,
+        "sum": Baseline(),
+        "pair": Baseline(mixer=mixers.Pair()),
+        "free": Baseline(mixer=mixers.Free()),
+    }
+    say("E2. Prediction: credit by parts (sum) explains less the more choices interact; pairs explain more in between;")
+    say("    no mixer ends elsewhere than MAPPO, because none biases the gradient. In parity nothing gains.")
+    trials = [Trial(kind, "random", steps, LANES) for kind in kinds] * (len(shares) + 1)
+    say_plan(say, trials, seeds, RATE)
+    ends, explained = {}, {}
+    for rho in (*shares, "parity"):
+        world = (
+            environments.make("matrix/parity")
+            if rho == "parity"
+            else environments.make("matrix/anova", players=4, interaction=rho)
+        )
+        best = world.reference().value
+        arms = [Trial(kind, team(world, credit), steps, LANES) for kind, credit in kinds.items()]
+        outcomes = run(arms, world, seeds=seeds, episodes=1, out=out / f"interaction-{rho}", evaluations=10, say=say)
+        columns = [
+            Column("mixer", lambda o: o.label),
+            Column("return", lambda o: o.per_seed(o.return_metric)),
+            Column("optimum", lambda o, best=best: f"{best:.3f}"),
+            Column("explained", lambda o: _explained(o)),
+        ]
+        table(f"E2, interaction {rho}, {seeds} seeds", outcomes, columns, out)
+        ends[rho] = {kind: outcome.per_seed(outcome.return_metric) for kind, outcome in outcomes.items()}
+        explained[rho] = {kind: _explained(outcomes[kind]) for kind in list(kinds)[1:]}
+    apart = [
+        (rho, kind, difference(x, of["mappo"])) for rho, of in ends.items() for kind, x in of.items() if kind != "mappo"
+    ]
+    elsewhere = [f"{kind} at {rho}: {d.text(2)}" for rho, kind, d in apart if d.low > 0 or d.high < 0]
+    verdict(
+        say, "no mixer ends elsewhere than MAPPO", not elsewhere, "; ".join(elsewhere) or "no difference excludes 0"
+    )
+    first, last = (np.nanmean(explained[rho]["sum"]) for rho in (shares[0], shares[-1]))
+    verdict(say, "what a sum explains shrinks with interaction", first > last, f"{first:.2f} at 0, {last:.2f} at 1")
+
+
+def e3(*, quick: bool, out: Path, say: Say) -> None:
+    """Random decision problems of several steps: which credit ends where, and with how much regret on the way?"""
+    problems, seeds = ((0,), 2) if quick else ((0, 1, 2, 3), 10)
+    iterations = 20 if quick else 250
+    steps = iterations * LANES * 6
+    kinds = {"mappo": None, "baseline": Baseline(), "trajectory": Trajectory(), "marginal": Marginal()}
+    say("E3. Prediction: baseline and trajectory end where MAPPO ends; the model's word alone (marginal) may not.")
+    trials = [Trial(kind, "random", steps, LANES) for kind in kinds] * len(problems)
+    say_plan(say, trials, seeds, RATE)
+    regrets: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+    for problem in problems:
+        world = environments.make("matrix/decisions", seed=problem)
+        best = world.reference().value
+        arms = [Trial(kind, team(world, credit, horizon=6), steps, LANES) for kind, credit in kinds.items()]
+        outcomes = run(arms, world, seeds=seeds, episodes=8, out=out / f"problem-{problem}", evaluations=10, say=say)
+        columns = [
+            Column("credit", lambda o: o.label),
+            Column("return", lambda o: o.per_seed(o.return_metric)),
+            Column("optimum", lambda o, best=best: f"{best:.3f}"),
+        ]
+        table(f"E3, problem {problem}, {seeds} seeds", outcomes, columns, out)
+        for kind, outcome in outcomes.items():
+            regrets[kind].append(best - outcome.per_seed(outcome.return_metric))
+    means = {kind: np.mean(rows, axis=0) for kind, rows in regrets.items()}
+    for kind, values in means.items():
+        say(f"    mean regret of {kind}: {mean(values).text()}")
+    for kind in ("baseline", "trajectory"):
+        apart = difference(means[kind], means["mappo"])
+        verdict(say, f"{kind} ends where MAPPO ends", apart.low <= 0 <= apart.high, f"regret {apart.text()} more")
+
+
+GAMES = {"qtran": 8.0, "climbing": 11.0, "penalty": 10.0, "two-step": 8.0}
+"""Games in which the safe choice hides the best one, and what the best earns."""
+
+
+def e6(*, quick: bool, out: Path, say: Say) -> None:
+    """Is IGM needed? Games that monotone values cannot represent: value-based controls beside PPO with every mixer."""
+    seeds, iterations = (2, 20) if quick else (10, 300)
+    steps = iterations * LANES * 4
+    kinds = {
+        "mappo": None,
+        "sum": Baseline(),
+        "pair": Baseline(mixer=mixers.Pair()),
+        "monotone": Baseline(mixer=mixers.Monotone()),
+        "free": Baseline(mixer=mixers.Free()),
+        "weighted": Baseline(mixer=mixers.Weighted()),
+    }
+    say("E6. Prediction: VDN and QMIX settle for the safe choice of QTRAN's game (0 of 8); so do policy gradients,")
+    say(
+        "    from uniform policies, whatever its mixer: IGM is needed for the arg-max of values, and not for gradients."
+    )
+    trials = [Trial(kind, "random", steps, LANES) for kind in (*kinds, "vdn", "qmix")] * len(GAMES)
+    say_plan(say, trials, seeds, RATE)
+    apart = []
+    for game, best in GAMES.items():
+        world = environments.make(f"matrix/{game}")
+        arms = [Trial(f"ppo, {kind}", team(world, credit), steps, LANES) for kind, credit in kinds.items()]
+        arms += [Trial(id, algorithms.make(id, world), steps, LANES) for id in ("vdn", "qmix")]
+        outcomes = run(arms, world, seeds=seeds, episodes=1, out=out / game, evaluations=10, say=say)
+        columns = [
+            Column("arm", lambda o: o.label),
+            Column("return", lambda o: o.per_seed(o.return_metric), 2),
+            Column("best", lambda o, best=best: f"{best:g}"),
+            Column(
+                "seeds at the best",
+                lambda o, best=best: f"{(o.per_seed(o.return_metric) > best - 0.1).sum()} of {seeds}",
+            ),
+        ]
+        table(f"E6, {game}, {seeds} seeds", outcomes, columns, out)
+        ends = {kind: outcomes[f"ppo, {kind}"] for kind in kinds}
+        apart += [
+            (game, kind, difference(_returns(ends[kind]), _returns(ends["mappo"]))) for kind in kinds if kind != "mappo"
+        ]
+        if game == "qtran":
+            for id in ("vdn", "qmix"):
+                found = _returns(outcomes[id])
+                verdict(say, f"{id} settles for 0 in QTRAN's game", bool((found < 1).all()), f"{mean(found).text(2)}")
+    elsewhere = [f"{kind} in {game}: {d.text(2)}" for game, kind, d in apart if d.low > 0 or d.high < 0]
+    verdict(
+        say,
+        "the mixer does not change where PPO ends",
+        not elsewhere,
+        "; ".join(elsewhere) or "no difference excludes 0",
+    )
+
+
+def _returns(outcome: Outcome) -> np.ndarray:
+    return outcome.per_seed(outcome.return_metric)
+
+
+def _explained(outcome: Outcome) -> Any:
+    """Share of the sampled advantages' variance that the model foretold, per seed, over the run; text for MAPPO."""
+    from covey.runs import journal
+
+    lines = [line.values for line in journal.read(outcome.run) if line.kind == "train"]
+    rows = [
+        next(x for name, x in values.items() if name.endswith("/explained") and name.startswith("credit/"))
+        for values in lines
+        if any(name.startswith("credit/") for name in values)
+    ]
+    return np.nanmean(np.stack(rows), axis=0) if rows else ""
+
+
+def _text(steps: np.ndarray) -> str:
+    there = np.isfinite(steps)
+    if not there.any():
+        return "none"
+    return f"{np.median(steps[there]):,.0f} ({there.sum()} of {len(steps)})"
