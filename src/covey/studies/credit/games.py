@@ -25,8 +25,8 @@ def gradient_variances(payoff: np.ndarray, noise: float, draws: int, seed: int =
     """Variance of each player's policy gradient in an additive game [n, A], at uniform policies, by kind of credit.
 
     The gradient of the logits of player i is (1[a_i] - π_i) Ψ_i: its total variance over `draws` joint actions. With
-    the joint advantage Ψ_i is what all players and the noise earn, with the exact baseline what i and the noise earn. The
-    exact marginal has no noise.
+    joint advantage Ψ_i is what all players and the noise earn; the exact baseline leaves player i and the noise, the
+    exact marginal player i alone.
     """
     rng = np.random.default_rng(seed)
     n, choices = payoff.shape
