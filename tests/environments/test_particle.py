@@ -96,7 +96,14 @@ SETTINGS = {  # id: (module of mpe2, [(covey's options, mpe2's options)])
     ),
 }
 CASES = [
-    pytest.param(name, ours, theirs, continuous, id=f"{name}-{i}-{'continuous' if continuous else 'discrete'}")
+    pytest.param(
+        name,
+        ours,
+        theirs,
+        continuous,
+        id=f"{name}-{i}-{'continuous' if continuous else 'discrete'}",
+        marks=[pytest.mark.learn] * (continuous and i > 0),  # other settings change nothing about what actions do
+    )
     for name, (_, options) in SETTINGS.items()
     for i, (ours, theirs) in enumerate(options)
     for continuous in (False, True)
@@ -249,6 +256,9 @@ def at(i: int, tree: Any) -> Any:
     return jax.tree.map(lambda x: x[i], tree)
 
 
+SLOW = ("collect-treasure", "world-comm")
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_an_episode_ends_at_the_time_limit_with_its_future_open(name):
     world = make(f"particle/{name}", time_limit=2)
@@ -260,7 +270,7 @@ def test_an_episode_ends_at_the_time_limit_with_its_future_open(name):
         assert all(bool((x == 1).all()) for x in now.discount.values())
 
 
-@pytest.mark.parametrize("name", ["spread", "tag", "collect-treasure", "world-comm"])
+@pytest.mark.parametrize("name", ["spread", "tag", *(pytest.param(x, marks=pytest.mark.learn) for x in SLOW)])
 def test_the_world_keeps_its_promises(name):
     assert check_environment(make(f"particle/{name}")) == []
 

@@ -31,7 +31,7 @@ train(algorithm, world, steps=int(steps), seeds=2, out=out, resume=True, checkpo
 """
 QUICK = ("random", "toy/discrete")
 STEPS = 1500
-QUICK_STEPS = 15_000  # an algorithm that learns nothing would be done before it could be killed
+QUICK_STEPS = 6000  # an algorithm that learns nothing would be done before it could be killed
 
 
 def final_run(folder):

@@ -24,7 +24,7 @@ UNITS = {
 }
 
 
-SLOW = ("seeds", "ppo")
+SLOW = ("seeds", "ppo", "training", "memory")
 NEEDS = {"torch": "torch", "jaxmarl": "jaxmarl", "workers": "mpe2"}
 
 

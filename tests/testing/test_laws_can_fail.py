@@ -249,6 +249,7 @@ class Trips(Sound):
         raise KeyError("nothing there")
 
 
+@pytest.mark.learn  # the algorithm of the tutorial is held to the same by `make test`
 def test_a_sound_algorithm_has_no_problems():
     assert check_algorithm(make(Sound), toy.discrete()) == []
 

@@ -194,7 +194,8 @@ def law_save_and_load(pair: Pair, folder: Path) -> None:
 def law_ledger(pair: Pair) -> None:
     """What a ledger accounts for is what was earned, but for rounding."""
     agent, rollout = pair.alone.agent, pair.rollouts[0]
-    for name, book in jax.vmap(pair.algorithm.ledgers, (0, 1))(agent, rollout).items():
+    books = program(jax.vmap(pair.algorithm.ledgers, (0, 1)))(agent, rollout)
+    for name, book in books.items():
         earned = book.earned.sum(-1) + book.cut
         accounted = book.foretold + book.parts.sum((-1, -2)) + book.together.sum(-1) + book.luck.sum(-1)
         size = 1.0 + jnp.abs(book.earned).sum(-1) + jnp.abs(book.luck).sum(-1) + jnp.abs(book.cut)

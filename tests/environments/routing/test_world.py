@@ -181,7 +181,7 @@ def test_whether_the_demand_that_is_routed_is_seen(setting, newest):
     [
         ("small-contended", {"failure_rate": 0.5, "see": "probe"}),
         ("large", {"bonus": 0.1}),
-        ("abilene", {"control": "hop"}),
+        pytest.param("abilene", {"control": "hop"}, marks=pytest.mark.learn),
     ],
 )
 def test_the_world_keeps_its_promises(id, options):

@@ -1,0 +1,189 @@
+"""Credit in a world that moves: E5 (lazy and redundant agents), E8 (how many agents), E9 (tracing), E10 (parts)."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from covey import environments
+from covey.algorithms import ppo
+from covey.algorithms.credit import Baseline, Credit, Marginal, Seed, Trajectory
+from covey.runs.policy import open_run
+from covey.studies import plots
+from covey.studies.att_maddpg.common import learning_curves
+from covey.studies.credit.common import Say, constant, say_plan, team, verdict
+from covey.studies.credit.forks import Fidelity, fidelity
+from covey.studies.credit.lazy import Stuck, effects, improvement, laziness
+from covey.studies.statistics import difference, mean
+from covey.studies.trials import Column, Outcome, Trial, run, table
+
+RATE = 20_000.0
+"""Learning steps a second of particle worlds, all seeds together, for the plans."""
+
+LANES = 32
+
+
+def learner(world: Any, credit: Credit | None = None, **settings: Any) -> ppo.PPO:
+    """PPO as these studies train it on particle worlds: a rollout is an episode of every lane."""
+    settings = {"horizon": 25, "epochs": 5, "minibatches": 2, "team_reward": True} | settings
+    settings |= {"actor_lr": constant(7e-4), "critic_lr": constant(7e-4)} | (
+        {} if credit is None else {"credit": credit}
+    )
+    return dataclasses.replace(ppo.mappo(world.spec), **settings)
+
+
+def e8(*, quick: bool, out: Path, say: Say) -> None:
+    """`particle/spread` with 3, 6 and 10 agents: is credit ever worse than MAPPO, and better with many agents?"""
+    sizes, seeds, steps = ((3,), 2, 4000) if quick else ((3, 6, 10), 5, 600_000)
+    kinds = {"mappo": None, "baseline": Baseline(), "trajectory": Trajectory(), "marginal": Marginal(), "seed": Seed()}
+    say("E8. Prediction: unbiased credit is nowhere below MAPPO, and above it with six agents or more.")
+    say_plan(say, [Trial(kind, "random", steps) for kind in kinds] * len(sizes), seeds, RATE)
+    for n in sizes:
+        world = environments.make("particle/spread", agents=n, landmarks=n)
+        trials = [Trial("assigned-landmarks", "assigned-landmarks"), Trial("random", "random")]
+        trials += [Trial(kind, learner(world, credit), steps, LANES) for kind, credit in kinds.items()]
+        outcomes = run(trials, world, seeds=seeds, episodes=64, out=out / f"{n}-agents", evaluations=12, say=say)
+        table(f"E8, {n} agents, {steps:,} steps, {seeds} seeds", outcomes, COLUMNS, out)
+        learners = {kind: outcomes[kind] for kind in kinds}
+        figure = learning_curves(f"E8: spread, {n} agents", learners, outcomes, ("assigned-landmarks", "random"))
+        say(f"picture: {plots.save(figure, out / f'e8-{n}.png')}")
+        for kind in ("baseline", "trajectory"):
+            apart = difference(outcomes[kind].per_step, outcomes["mappo"].per_step)
+            verdict(say, f"{n} agents: {kind} is not below MAPPO", bool(apart.high >= 0), f"{apart.text(4)} a step")
+            if n >= 6:
+                holds = True if apart.low > 0 else False if apart.high < 0 else None
+                verdict(say, f"{n} agents: {kind} is above MAPPO", holds, f"{apart.text(4)} a step")
+
+
+COLUMNS = [
+    Column("arm", lambda o: o.label),
+    Column("team return", lambda o: o.per_seed("return/team_sum"), 1),
+    Column("reward per step and agent", lambda o: o.per_step),
+    Column("knows", lambda o: o.knows),
+]
+
+
+def e9(*, quick: bool, out: Path, say: Say) -> None:
+    """Do traced credits agree with what forked worlds say? On the discrete toy world and on spread."""
+    seeds, states, forks = (2, 4, 8) if quick else (5, 48, 256)
+    say("E9. Prediction: correlation with forked credits at least 0.9 on the toy world, 0.6 on spread.")
+    cases = {"toy/discrete": (0.9, 60_000, team), "particle/spread": (0.6, 400_000, learner)}
+    say_plan(say, [Trial(x, "random", 2000 if quick else steps) for x, (_, steps, _) in cases.items()], seeds, RATE)
+    for name, (least, steps, make) in cases.items():
+        world = environments.make(name)
+        arm = make(world, Baseline(lr=2e-3))
+        outcome = run(
+            [Trial("baseline", arm, 2000 if quick else steps, LANES)],
+            world,
+            seeds=seeds,
+            episodes=32,
+            out=out / name.replace("/", "-"),
+            evaluations=4,
+            say=say,
+        )["baseline"]
+        trained = open_run(outcome.run)
+        found: dict[str, list[Fidelity]] = {}
+        for seed in range(seeds):
+            state = _seed(trained.agents, seed)
+            for group in world.spec.groups:
+                key = jax.random.fold_in(jax.random.key(9), seed)
+                seen = fidelity(world, arm, state, key, group, states=states, forks=forks)
+                found.setdefault(group, []).append(seen)
+        for group, seen in found.items():
+            correlation = mean(np.array([x.correlation for x in seen]))
+            signs = mean(np.array([x.signs for x in seen]))
+            say(f"    {name}, {group}: correlation {correlation.text(2)}, signs of the larger half {signs.text(2)}")
+            verdict(
+                say, f"{name}, {group}: correlation at least {least}", correlation.mean >= least, correlation.text(2)
+            )
+        residual = [outcome.values[f"ledger/{g}/luck"].var(1) for g in world.spec.groups]
+        say(f"    {name}: variance of luck a seed {[f'{x.mean():.3g}' for x in residual]}")
+
+
+def e5(*, quick: bool, out: Path, say: Say) -> None:
+    """Three landmarks and more agents than that; and an agent without motors: who is lazy, and who is redundant?
+
+    An agent is lazy if the team would hardly miss it (Λ near 1) and could do better (ρ > 0), redundant if it could
+    not: ρ is what the team gains when the laziest agent learns anew, beside its mates as they are.
+    """
+    seeds, steps = (2, 4000) if quick else (5, 500_000)
+    sizes = (3,) if quick else (3, 5)
+    say("E5. Prediction: an agent without motors has Λ = 1 and no share of the credit's variance; MAPPO leaves no more")
+    say("    laziness than credit does.")
+    kinds = {"mappo": None, "baseline": Baseline()}
+    say_plan(say, [Trial(kind, "random", steps) for kind in kinds] * (len(sizes) + 1), seeds, RATE)
+    cases = {f"{n} agents": environments.make("particle/spread", agents=n, landmarks=3) for n in sizes}
+    cases["an agent without motors"] = Stuck(environments.make("particle/spread"), "agent", 0)
+    for title, world in cases.items():
+        trials = [Trial(kind, learner(world, credit), steps, LANES) for kind, credit in kinds.items()]
+        place = out / title.replace(" ", "-")
+        outcomes = run(trials, world, seeds=seeds, episodes=64, out=place, evaluations=6, say=say)
+        lazy = {}
+        for kind, credit in kinds.items():
+            agents = open_run(outcomes[kind].run, world).agents
+            effect = effects(world, learner(world, credit), agents, "agent", seeds, 64)
+            lazy[kind] = laziness(effect)
+            say(f"    {title}, {kind}: loss without agent {_row(effect)}, Λ {_row(lazy[kind])}")
+            gap = np.array(
+                [
+                    improvement(
+                        world,
+                        learner(world, credit),
+                        _seed(agents, s),
+                        "agent",
+                        int(lazy[kind][s].argmax()),
+                        steps // 4,
+                    )
+                    for s in range(2)
+                ]
+            )
+            say(f"    {title}, {kind}: ρ of the laziest agent in two seeds {gap.round(2)}")
+        table(f"E5, {title}, {seeds} seeds", outcomes, COLUMNS, out)
+        apart = difference(lazy["mappo"].max(1), lazy["baseline"].max(1))
+        verdict(say, f"{title}: MAPPO is no lazier", bool(apart.low <= 0), f"largest Λ {apart.text(2)} more")
+        if isinstance(world, Stuck):
+            still = lazy["baseline"][:, 0]
+            verdict(say, "the agent without motors has Λ = 1", bool((still > 0.9).all()), mean(still).text(2))
+            parts = np.stack([outcomes["baseline"].values[f"ledger/agent/agent_{i}"] for i in range(3)])
+            spread = parts.var(2).mean(1)
+            verdict(
+                say,
+                "and hardly a share of the credit",
+                bool(spread[0] < 0.1 * spread.sum()),
+                f"{spread[0] / spread.sum():.2f}",
+            )
+
+
+def _seed(agents: Any, seed: int) -> Any:
+    return jax.tree.map(lambda x: x[seed], agents)
+
+
+def _row(values: np.ndarray) -> str:
+    return "[" + ", ".join(mean(x).text(2) for x in values.T) + "]"
+
+
+def e10(*, quick: bool, out: Path, say: Say) -> None:
+    """Which parts matter? How far to rely on the model, how often it is fitted, and what it is fitted to."""
+    seeds, steps = (2, 4000) if quick else (5, 400_000)
+    kinds: dict[str, Credit | None] = {
+        "mappo": None,
+        "η adaptive": Baseline(),
+        "η = 0.5": Baseline(eta=0.5),
+        "η = 1": Baseline(eta=1.0),
+        "fitted to λ = 0.95": Baseline(lam=0.95),
+        "no penalty": Baseline(decay=0.0),
+        "faster model": Baseline(lr=3e-3),
+    }
+    world = environments.make("particle/spread", agents=6, landmarks=6)
+    trials = [Trial(kind, learner(world, credit), steps, LANES) for kind, credit in kinds.items()]
+    say("E10. Prediction: relying on the model as far as it has paid is never worse than a fixed η.")
+    say_plan(say, trials, seeds, RATE)
+    outcomes: dict[str, Outcome] = run(trials, world, seeds=seeds, episodes=64, out=out, evaluations=8, say=say)
+    table(f"E10, spread with 6 agents, {steps:,} steps, {seeds} seeds", outcomes, COLUMNS, out)
+    for kind in ("η = 0.5", "η = 1"):
+        apart = difference(outcomes["η adaptive"].per_step, outcomes[kind].per_step)
+        verdict(say, f"adaptive is not worse than {kind}", bool(apart.high >= 0), apart.text(4))
