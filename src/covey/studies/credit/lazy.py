@@ -75,7 +75,7 @@ def effects(world: Any, algorithm: Algorithm, agents: Any, group: str, seeds: in
         return player(world, played, episodes)(agents, keys, 0)[metric].mean(1)
 
     usual = earned(algorithm)
-    lost = [usual - earned(Instead(algorithm, group, i)) for i in range(world.spec.groups[group].size)]
+    lost = [usual - earned(Instead(algorithm, group, i)) for i in range(world.spec.groups[group].size)]  # type: ignore
     return np.stack(lost, 1)
 
 
