@@ -82,7 +82,7 @@ def test_the_first_writing_by_hand():
     facts = credit.Facts(
         reward=jnp.array([[[3.0, 3.0]]]),
         advantage=None,
-        gain=2.0 * one,
+        gain=jnp.full((1, 1, 2), 2.0),
         value=5.0 * one,
         later=later,
         discount=one,
@@ -131,9 +131,20 @@ def test_every_mixer_gives_every_member_something(mixer, kind):
     none = jnp.zeros((steps, lanes))
     trust = credit.Trust(jnp.float32(1.0), jnp.int32(10))
     advantage = aim[..., None] * alive
-    facts = credit.Facts(advantage, advantage, 2.0 * aim, none, view, none + 1, none.astype(bool), 2.0, 0.9, 1.0)
+    facts = credit.Facts(
+        advantage,
+        advantage,
+        2.0 * jnp.broadcast_to(aim[..., None], alive.shape),
+        none,
+        view,
+        none + 1,
+        none.astype(bool),
+        2.0,
+        0.9,
+        1.0,
+    )
     psi, found, trust, _ = jax.jit(lambda model: kind.assigned(model, trust, shown, facts, keys[0]))(model)
-    np.testing.assert_allclose(found, aim, rtol=1e-6)
+    np.testing.assert_allclose(found[..., 0], aim, rtol=1e-6)
     assert psi.shape == (steps, lanes, n)
     assert jnp.isfinite(psi).all()
     assert psi.std() > 0
@@ -143,7 +154,7 @@ def test_every_mixer_gives_every_member_something(mixer, kind):
     if isinstance(kind, credit.Baseline) and not isinstance(kind, credit.Blend):
         np.testing.assert_array_equal(unmoved, advantage)
     gradient = jax.jit(
-        jax.grad(lambda model: kind.loss(model, shown._replace(aim=aim), jnp.ones((steps, lanes), bool))[0])
+        jax.grad(lambda model: kind.loss(model, shown._replace(aim=found), jnp.ones((steps, lanes), bool))[0])
     )(model)
     assert all(bool((x != 0).any()) for x in jax.tree.leaves(gradient._replace(mix=())))
 
@@ -160,6 +171,28 @@ def told(algorithm, world, run, lanes=64):
     view = with_identity(flat.view)
     word = jax.vmap(lambda v, c, a: algorithm.credit.told(agent.nets.credit[name], v, c, a)._replace(mix=()))
     return word(view, flat.choices, flat.alive), flat
+
+
+def test_streams_of_rewards_add_up_to_the_team():
+    """What agents learn from is the mean of all streams' advantages, and the model is fitted to each stream alone."""
+    world = make("particle/spread", time_limit=4)
+    settings = {"team_reward": False, "credit": credit.Baseline(eta=0.0, warmup=0, width=8, streams=True)}
+    algorithm = small(world.spec, settings.pop("credit"), **settings)
+    run = jax.jit(lambda keys: loop.start(world, algorithm, keys, 4))(KEYS[:1])
+    _, rollout, _ = loop.collect(world, algorithm, run, KEYS[:1], 4)
+    agent, rollout = jax.tree.map(lambda x: x[0], run.agent), jax.tree.map(lambda x: x[:, 0], rollout)
+    data, *_ = jax.jit(algorithm.prepare)(agent, rollout, KEYS[0])
+    plain = dataclasses.replace(algorithm, credit=credit.Team())
+    own, *_ = jax.jit(plain.prepare)(agent, rollout, KEYS[0])
+    aim, advantage = data["agent"].aim, data["agent"].advantage
+    assert aim.shape == advantage.shape
+    assert float(jnp.abs(aim[..., 0] - aim[..., 1]).max()) > 0
+    np.testing.assert_array_equal(advantage[..., 0], advantage[..., 1])  # η = 0: the team's, for everybody
+    assert float(jnp.abs(own["agent"].advantage[..., 0] - own["agent"].advantage[..., 1]).max()) > 0
+    model = agent.nets.credit["agent"]
+    assert model.leave.weight.shape[0] == 3
+    with pytest.raises(BadInput, match="turn one off"):
+        dataclasses.replace(algorithm, team_reward=True)
 
 
 def test_what_members_bring_is_centered_and_the_dead_bring_nothing():

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from covey.core.errors import BadInput
+from covey.environments import make
 from covey.environments.pursuit import PursuitState, pursuit
+from covey.testing import check_environment
 
 EPISODES = 1000
 RULES = ("random", "greedy-pursuit", "surround")
@@ -157,3 +159,31 @@ def test_surround_takes_places_around_the_prey():
 def test_impossible_options_are_refused(options):
     with pytest.raises(BadInput):
         pursuit(**options)
+
+
+def test_discrete_moves_and_what_a_contact_alone_earns():
+    """Two predators and a prey that does not run: one that touches it alone pays, two together earn."""
+    world = make("pursuit", predators=2, discrete=True, alone=-1.0, prey_speed=1e-6)
+    state, _ = world.reset(jax.random.key(0))
+    prey = jnp.array([5.0, 5.0])
+    for places, moves, earned in (
+        ([[4.5, 5.0], [9.0, 5.0]], [2, 0], -0.25 - 1.0),  # one step to the right, within 0.3
+        ([[4.5, 5.0], [5.5, 5.0]], [2, 1], -0.25 + 10.0),
+        ([[4.5, 5.0], [5.0, 5.5]], [0, 0], -0.5),
+        ([[5.0, 5.4], [5.0, 4.6]], [3, 4], -0.15 + 10.0),
+    ):
+        at = state._replace(position=jnp.array(places), prey=prey)
+        _, then = world.step(jax.random.key(1), at, {"predator": jnp.array(moves, jnp.int32)})
+        assert float(then.reward["predator"][0]) == pytest.approx(earned, abs=1e-5)
+    with pytest.raises(BadInput, match="two predators at least"):
+        make("pursuit", predators=1, alone=-1.0)
+
+
+def test_rules_in_discrete_moves():
+    world = make("pursuit", discrete=True)
+    assert check_environment(world, steps=6) == []
+    _, now = world.reset(jax.random.key(0))
+    action = world.rules()["greedy-pursuit"]().rule(now, None)["predator"]
+    offset = now.obs["predator"][:, 2:4]
+    moves = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]])[action]
+    assert ((moves * offset).sum(1) > 0).all()

@@ -86,7 +86,7 @@ class Facts(NamedTuple):
 
     reward: Any  # [n]
     advantage: Any  # [n]  sampled
-    gain: Any  # []  the team's sampled advantage, with the credit's own λ
+    gain: Any  # [n]  sampled, with the credit's own λ; of every agent's own reward
     value: Any  # []  V of the team, before the step
     later: Any  # [n, G]  views after the step, with who sees them
     discount: Any  # []
@@ -141,6 +141,9 @@ class Modelled(Learned):
     samples: int = eqx.field(static=True, default=8)
     """Draws of joint actions or orders, where a credit has no closed form; and choices of an agent, where it has
     infinitely many."""
+    streams: bool = eqx.field(static=True, default=False)
+    """Model what each agent's choice does to each agent's own reward, and learn from the sum of it: for worlds that pay
+    agents apart."""
 
     def __check_init__(self):
         within(self, "[1, inf)", "width", "samples")
@@ -163,13 +166,19 @@ class Modelled(Learned):
 
     def init(self, key, members, view, action):
         k_body, k_choice, k_mix = jax.random.split(key, 3)
-        enter, leave = linears(k_choice, (self.width, action), (self.mixer.brings, self.width))
+        streams = members if self.streams else 1
+        enter, leave = linears(k_choice, (self.width, action), (streams * self.mixer.brings, self.width))
         body = MLP(k_body, (view, self.width, self.width), activation=jnp.tanh)
-        return Model(body, enter, leave._replace(weight=0.1 * leave.weight), self.mixer.init(k_mix, members, view))
+        mix = jax.vmap(lambda key: self.mixer.init(key, members, view))(jax.random.split(k_mix, streams))
+        return Model(body, enter, leave._replace(weight=0.1 * leave.weight), mix)
 
-    def mix(self, model: Model, view: Any) -> credit.Mix:
-        """M of what members bring, where they see `view` [n, G]."""
-        return lambda z: self.mixer.value(model.mix, z, view[0])
+    def mixes(self, model: Model, view: Any, z: Any) -> Any:
+        """M of every stream [S] (the team's alone, or one for each agent's reward), where members see `view` [n, G] and
+        bring z [n, S·d]."""
+        each = z.reshape(len(z), -1, self.mixer.brings)
+        return jax.vmap(lambda mix, z: self.mixer.value(mix, z, view[0]), (0, 1), axis_size=each.shape[1])(
+            model.mix, each
+        )
 
     def brought(self, model: Model, view: Any, choices: Choices, alive: Any) -> tuple[Any, Any]:
         """z of what was done [n, d] and might have been done [n, K, d], centered; zeros of the dead."""
@@ -185,32 +194,38 @@ class Modelled(Learned):
         taken, instead = self.brought(model, view, choices, alive)
 
         def mix(z):
-            return unit * self.mix(model, view)(z)
+            return unit * self.team(self.mixes(model, view, z), alive)
 
         return Told(mix, taken, instead, choices.weight, mix(taken), credit.others(mix, taken, instead, choices.weight))
 
+    def team(self, streams: Any, alive: Any) -> Any:
+        """What streams [S] make for the team: the mean of its living members', or the only one."""
+        return masked_mean(streams, alive) if self.streams else streams[0]
+
     def assigned(self, model, trust, shown, facts, key):
-        eta, aim = self.relied(trust), facts.gain / facts.unit
+        eta, gain = self.relied(trust), masked_mean(facts.gain, shown.alive, axis=-1) / facts.unit
+        aim = facts.gain / facts.unit if self.streams else gain[..., None]
 
         def one(step, advantage, key):
             told = self.told(model, step.view, step.choices, step.alive, facts.unit)
             return told.whole, told.others, self.psi(told, advantage, eta, key), self.centered(told, key)
 
-        keys = jax.random.split(key, aim.shape)
+        keys = jax.random.split(key, facts.last.shape)
         whole, others, psi, centered = jax.vmap(jax.vmap(one))(shown, facts.advantage, keys)
         there = shown.alive.any(-1)
-        missed, spread = (masked_variance(x, there) for x in (aim - whole / facts.unit, aim))
+        missed, spread = (masked_variance(x, there) for x in (gain - whole / facts.unit, gain))
         metrics = {"explained": 1.0 - missed / jnp.maximum(spread, 1e-8), "reliance": eta}
         useful = credit.reliance(facts.advantage, others, shown.alive)
         decay = facts.gamma * facts.lam
         return self.over_time(psi, centered, facts.discount, facts.last, decay, eta), aim, trust.after(useful), metrics
 
     def loss(self, model, shown, counts):
-        """The mean of (M - y)², and the penalty on the squares of the parameters."""
+        """The mean of (M - y)², over streams too, and the penalty on the squares of the parameters."""
 
         def error(step):
             taken, _ = self.brought(model, step.view, step.choices, step.alive)
-            return (self.mix(model, step.view)(taken) - step.aim) ** 2
+            missed = (self.mixes(model, step.view, taken) - step.aim) ** 2
+            return masked_mean(missed, step.alive) if self.streams else missed[0]
 
         missed = masked_mean(jax.vmap(jax.vmap(error))(shown), shown.alive.any(-1) & counts)
         return missed, self.decay * sum((x**2).sum() for x in jax.tree.leaves(model))
@@ -419,7 +434,7 @@ class Seed(Learned):
         following = jnp.where(facts.last[..., None], later, following)
         going_on = facts.gamma * facts.discount[..., None]
         psi = q - now if self.network else reward + going_on * later - now
-        joint = (facts.gain + facts.value) / facts.unit
+        joint = (masked_mean(facts.gain, alive, axis=-1) + facts.value) / facts.unit
         return facts.unit * jnp.where(alive, psi, 0.0), (joint, reward + going_on * following), trust, {}
 
     def loss(self, model, shown, counts):

@@ -195,6 +195,8 @@ class PPO(Algorithm):
             raise BadInput(
                 f"`burn_in` {self.burn_in} and a sequence of {self.length} steps exceed the horizon of {self.horizon}."
             )
+        if self.streams and self.team_reward:
+            raise BadInput("`streams` are of agents' own rewards, and `team_reward` gives all the same: turn one off.")
         if set(self.groups) - set(self.spec.groups):
             raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
 
@@ -211,6 +213,11 @@ class PPO(Algorithm):
     def optimizer(self) -> Any:
         """Of actors and of critics, but for the learning rate."""
         return optax.chain(optax.clip_by_global_norm(self.max_norm), optax.scale_by_adam(eps=1e-5))
+
+    @property
+    def streams(self) -> bool:
+        """Do critics value every agent's own reward, and agents learn from the team's mean of that?"""
+        return isinstance(self.credit, Modelled) and self.credit.streams
 
     def policy(self, name: str) -> Policy:
         return Policy(self.spec.groups[name].action, self.squash)
@@ -337,11 +344,13 @@ class PPO(Algorithm):
                 seen.fresh,
                 (extra.memory.actor[name], extra.memory.critic[name]),
             )
+            if self.streams:
+                advantage = jnp.broadcast_to(masked_mean(advantage, alive, axis=-1)[..., None], advantage.shape)
             if isinstance(self.credit, Learned):
                 facts = Facts(
                     reward=earned,
                     advantage=advantage,
-                    gain=masked_mean(gained(self.credit.lam), alive, axis=-1),
+                    gain=gained(self.credit.lam),
                     value=masked_mean(value, alive, axis=-1),
                     later=with_identity(seen.later),
                     discount=discount.max(-1),

@@ -22,7 +22,7 @@ import numpy as np
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
-from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep
+from covey.core.types import Box, Discrete, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments import plane
 
 
@@ -51,9 +51,10 @@ class Pursuit(eqx.Module):
     predator's position (2(n - 1)) and velocity (2(n - 1)) relative to the own, in the order of their numbers. With
     `see_position` also the own position, relative to the center (2). Velocities are the steps that were made, 0 after
     a reset.
-    Action: Box, float32 [2], the velocity in plane units per step, each coordinate in [-speed, speed].
+    Action: Box, float32 [2], the velocity in plane units per step, each coordinate in [-speed, speed]. With `discrete`
+    Discrete(5): 0 nothing, 1 left, 2 right, 3 down, 4 up, at top speed.
     Reward, shared: minus the distance from the prey to the nearest predator, and `bonus` more in each step with
-    contact.
+    contact. With `alone` a contact of one predator earns that instead of the bonus, which takes two.
     Ending: the time limit, which leaves the discount at 1. With `end_on_capture` also the first contact, with
     discount 0.
     Global state, float32 [5 + 4n]: the share of the episode that is left, then the predators' positions (relative to
@@ -70,13 +71,16 @@ class Pursuit(eqx.Module):
     end_on_capture: bool = eqx.field(static=True)
     see_position: bool = eqx.field(static=True)
     unit: float = eqx.field(static=True)  # static because the spec names it
+    discrete: bool = eqx.field(static=True, default=False)
+    alone: float | None = None
 
     @property
     def spec(self) -> Spec:
         n = self.predators
         obs = plane.sight_fields("prey", 1, n, moving=True, see_position=self.see_position, unit=self.unit)
         names = tuple(f"predator_{i}" for i in range(n))
-        group = Group(names, obs, Box((-self.speed,) * 2, (self.speed,) * 2))
+        space = Discrete(len(MOVES)) if self.discrete else Box((-self.speed,) * 2, (self.speed,) * 2)
+        group = Group(names, obs, space)
         state = (
             Field("time_left", (1,), "share of the episode"),
             Field("positions", (n, 2), "sides"),
@@ -93,7 +97,8 @@ class Pursuit(eqx.Module):
         return state, self._show(state, jnp.float32(0), over=jnp.bool_(False))
 
     def step(self, key: Any, state: PursuitState, action: Groups) -> tuple[PursuitState, TimeStep]:
-        position, velocity = plane.moved(state.position, action["predator"], self.speed, self.size)
+        wanted = self.speed * jnp.asarray(MOVES)[action["predator"]] if self.discrete else action["predator"]
+        position, velocity = plane.moved(state.position, wanted, self.speed, self.size)
         angle = jax.random.uniform(key, maxval=2.0 * jnp.pi)
         run = self.prey_speed * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
         prey = plane.reflected(state.prey + run, self.size)
@@ -107,7 +112,7 @@ class Pursuit(eqx.Module):
             prey_velocity=prey - state.prey,
             caught_at=jnp.where(contact & (state.caught_at == 0), clock, state.caught_at),
         )
-        return state, self._show(state, self._pay(distance), over=contact & self.end_on_capture)
+        return state, self._show(state, self._earned(position, prey), over=contact & self.end_on_capture)
 
     def measure(self, state: PursuitState) -> dict[str, Any]:
         """Of one step.
@@ -145,8 +150,10 @@ class Pursuit(eqx.Module):
         return Reference("rule", "surround", how)
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
-        greedy = plane.GreedyPursuit(self.speed, self.unit, "predator", 1)
-        ring = Surround(self.speed, self.unit, self.prey_speed, self.radius)
+        greedy: Any = plane.GreedyPursuit(self.speed, self.unit, "predator", 1)
+        ring: Any = Surround(self.speed, self.unit, self.prey_speed, self.radius)
+        if self.discrete:
+            greedy, ring = InMoves(greedy, self.speed), InMoves(ring, self.speed)
         return {
             "greedy-pursuit": lambda: Scripted(self.spec, ("predator",), greedy),
             "surround": lambda: Scripted(self.spec, ("predator",), ring, knows="own observation and number"),
@@ -159,7 +166,7 @@ class Pursuit(eqx.Module):
         clock = f"step {int(state.clock)} of {self.time_limit}"
         plane.canvas(axes, self.size, clock, plane.reward_text(now.reward["predator"]))
         position, prey = np.asarray(state.position), np.asarray(state.prey)
-        arrows = np.asarray(state.velocity if action is None else action["predator"])
+        arrows = np.asarray(state.velocity if action is None or self.discrete else action["predator"])
         distance = np.linalg.norm(position - prey, axis=-1)
         hunter, hunted = plane.PALETTE[0], plane.PALETTE[1]
         self._draw_prey(axes, prey, hunted, contact=bool(distance.min() <= self.radius))
@@ -181,6 +188,13 @@ class Pursuit(eqx.Module):
 
     def _pay(self, distance: Any) -> Any:
         return -distance + self.bonus * (distance <= self.radius)
+
+    def _earned(self, position: Any, prey: Any) -> Any:
+        nearest = nearest_distance(position, prey)
+        if self.alone is None:
+            return self._pay(nearest)
+        touching = (jnp.linalg.norm(position - prey, axis=-1) <= self.radius).sum()
+        return -nearest + jnp.where(touching > 1, self.bonus, jnp.where(touching == 1, self.alone, 0.0))
 
     def _show(self, state: PursuitState, reward: Any, over: Any) -> TimeStep:
         n, going_on = self.predators, jnp.where(over, 0.0, 1.0)
@@ -219,6 +233,8 @@ def pursuit(
     end_on_capture: bool = False,
     see_position: bool = False,
     unit: float | None = None,
+    discrete: bool = False,
+    alone: float | None = None,
 ) -> Pursuit:
     """Predators chase a prey that runs at random.
 
@@ -233,6 +249,8 @@ def pursuit(
         end_on_capture: End the episode at the first contact.
         see_position: Append the own position in the plane to what a predator sees.
         unit: The length in which positions are seen, in plane units; None: the side of the plane.
+        discrete: Five moves at top speed instead of any velocity.
+        alone: What a contact of one predator earns instead of the bonus, which then takes two; None: the bonus.
     """
     plane.check_plane(size, time_limit, predators=predators)
     plane.check_speed("speed", speed, size)
@@ -241,7 +259,31 @@ def pursuit(
         raise BadInput(f"the radius is {radius}: a prey that nobody can touch cannot be caught; make it above 0.")
     unit = size if unit is None else unit
     plane.check_unit(unit)
-    return Pursuit(size, prey_speed, radius, bonus, speed, predators, time_limit, end_on_capture, see_position, unit)
+    if alone is not None and (predators < 2 or not alone <= bonus):
+        raise BadInput(
+            f"a contact alone earns {alone:g} of a bonus of {bonus:g}, with {predators} predators: `alone` is about "
+            "two predators at least, and must not exceed the bonus."
+        )
+    moves = discrete, alone
+    return Pursuit(
+        size, prey_speed, radius, bonus, speed, predators, time_limit, end_on_capture, see_position, unit, *moves
+    )
+
+
+MOVES = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)
+"""What the discrete actions do, in top speeds."""
+
+
+class InMoves(eqx.Module):
+    """A rule of velocities, in discrete moves: the one that is nearest."""
+
+    rule: Callable[[TimeStep, Any], Groups]
+    speed: float
+
+    def __call__(self, now: TimeStep, key: Any) -> Groups:
+        wanted = self.rule(now, key)["predator"]
+        gap = jnp.linalg.norm(wanted[:, None] - self.speed * MOVES, axis=-1)
+        return {"predator": gap.argmin(-1).astype(jnp.int32)}
 
 
 def nearest_distance(position: Any, prey: Any) -> Any:

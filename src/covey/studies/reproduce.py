@@ -45,6 +45,7 @@ STUDIES: dict[str, Study] = {
     "credit/e3": Study("covey.studies.credit.games:e3", "Decisions of several steps: which credit is biased?"),
     "credit/e5": Study("covey.studies.credit.spread:e5", "Lazy and redundant agents, and one without motors."),
     "credit/e6": Study("covey.studies.credit.games:e6", "Is IGM needed? Value-based controls beside every mixer."),
+    "credit/e7": Study("covey.studies.credit.spread:e7", "Predators that pay for coming too early, with every mixer."),
     "credit/e8": Study("covey.studies.credit.spread:e8", "Spread with 3, 6 and 10 agents."),
     "credit/e9": Study("covey.studies.credit.spread:e9", "Do traced credits agree with forked worlds?"),
     "credit/e10": Study("covey.studies.credit.spread:e10", "Which parts of the credit matter?"),

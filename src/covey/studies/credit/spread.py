@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from covey import environments
+from covey import algorithms, environments
 from covey.algorithms import ppo
 from covey.algorithms.credit import Baseline, Credit, Marginal, Seed, Trajectory
+from covey.nn.mixers import Free, Monotone
 from covey.runs.policy import open_run
 from covey.studies import plots
 from covey.studies.att_maddpg.common import learning_curves
@@ -57,6 +58,36 @@ def e8(*, quick: bool, out: Path, say: Say) -> None:
             if n >= 6:
                 holds = True if apart.low > 0 else False if apart.high < 0 else None
                 verdict(say, f"{n} agents: {kind} is above MAPPO", holds, f"{apart.text(4)} a step")
+
+
+PENALTIES = (0.0, -0.5, -1.0, -2.0)
+"""What a contact alone earns: none, or a price for coming too early."""
+
+
+def e7(*, quick: bool, out: Path, say: Say) -> None:
+    """Predators that pay for a contact alone: does a mixer that can say "only together" help?"""
+    seeds, steps = (2, 4000) if quick else (5, 300_000)
+    kinds: dict[str, Credit | None] = {
+        "mappo": None,
+        "sum": Baseline(),
+        "monotone": Baseline(mixer=Monotone()),
+        "free": Baseline(mixer=Free()),
+    }
+    say("E7. Prediction: VDN and QMIX catch less the more a contact alone costs; PPO ends alike whatever its mixer.")
+    say_plan(say, [Trial(kind, "random", steps) for kind in (*kinds, "vdn", "qmix")] * len(PENALTIES), seeds, RATE)
+    elsewhere = []
+    for penalty in PENALTIES[:1] if quick else PENALTIES:
+        world = environments.make("pursuit", size=4.0, radius=0.4, discrete=True, alone=penalty)
+        trials = [Trial("greedy-pursuit", "greedy-pursuit")]
+        trials += [Trial(f"ppo, {kind}", learner(world, credit), steps, LANES) for kind, credit in kinds.items()]
+        trials += [Trial(id, algorithms.make(id, world), steps, LANES) for id in ("vdn", "qmix")]
+        outcomes = run(trials, world, seeds=seeds, episodes=64, out=out / f"alone{penalty:g}", evaluations=6, say=say)
+        table(f"E7, a contact alone earns {penalty:g}, {steps:,} steps, {seeds} seeds", outcomes, COLUMNS, out)
+        for kind in list(kinds)[1:]:
+            apart = difference(outcomes[f"ppo, {kind}"].per_step, outcomes["ppo, mappo"].per_step)
+            elsewhere += [f"{kind} at {penalty:g}: {apart.text(3)}"] * bool(apart.low > 0 or apart.high < 0)
+    evidence = "; ".join(elsewhere) or "no difference excludes 0"
+    verdict(say, "the mixer does not change where PPO ends", not elsewhere, evidence)
 
 
 COLUMNS = [
