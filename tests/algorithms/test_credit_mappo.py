@@ -67,7 +67,7 @@ def test_the_first_writing_runs_and_learns_something():
     kind = credit.Seed(width=8, own=True, network=True)
     run, _ = played(world, small(world.spec, kind, minibatches=1, layers=1), iterations=2)
     assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(run.agent))
-    with pytest.raises(BadInput, match="more of a member than its Q"):
+    with pytest.raises(BadInput, match="more of a member than its value"):
         credit.Seed(mixer=mixers.Pair())
 
 

@@ -20,11 +20,10 @@ import jax
 import jax.numpy as jnp
 
 from covey.core.checks import within
-from covey.core.errors import BadInput
 from covey.core.types import Discrete, Metrics
 from covey.learning import credit
 from covey.learning.targets import masked_mean, masked_variance
-from covey.nn.mixers import Free, Mixer, Sum
+from covey.nn.mixers import Free, Mixer, Sum, check_mixes_values
 from covey.nn.nets import MLP, Linear, linears
 from covey.nn.policies import Policy
 
@@ -405,11 +404,7 @@ class Seed(Learned):
         within(self, "[1, inf)", "width", "samples")
         within(self, "[0, inf)", "lr")
         within(self, "[0, 1]", "lam")
-        if self.mixer.brings > 1:
-            raise BadInput(
-                f"the mixer {type(self.mixer).__name__} mixes more of a member than its Q^i: choose 'sum', "
-                "'monotone' or 'free'."
-            )
+        check_mixes_values(self.mixer)
 
     def init(self, key, members, view, action):
         k_body, k_rest, k_mix = jax.random.split(key, 3)

@@ -30,7 +30,7 @@ from covey.learning.targets import Linear, masked_mean, polyak
 from covey.nn.heads import Head
 from covey.nn.joint import actions, legal, observations, ravel
 from covey.nn.members import Members, renumbered
-from covey.nn.mixers import Mixer, Monotone, Sum
+from covey.nn.mixers import Mixer, Monotone, Sum, check_mixes_values
 from covey.nn.nets import MLP
 
 
@@ -93,11 +93,7 @@ class Mixing(Algorithm):
         within(self.epsilon, "[0, 1]", "start", "end")
         within(self, "(0, 1]", "tau")
         within(self, "(0, inf]", "max_norm")
-        if self.mixer.brings > 1:
-            raise BadInput(
-                f"the mixer {type(self.mixer).__name__} mixes more of a member than its value: choose 'sum', "
-                "'monotone' or 'free'."
-            )
+        check_mixes_values(self.mixer)
         if set(self.groups) - set(self.spec.groups):
             raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
         for name in self.groups:

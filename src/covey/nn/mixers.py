@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from covey.core.checks import within
+from covey.core.errors import BadInput
 from covey.nn.nets import MLP, Linear, linears
 
 
@@ -41,6 +42,15 @@ class Mixer(eqx.Module):
 
     centered = False
     """Is M, of members that bring nothing on average, nothing on average, and made of ones and twos only?"""
+
+
+def check_mixes_values(mixer: Mixer) -> None:
+    """BadInput where a mixer needs more of a member than one value."""
+    if mixer.brings > 1:
+        raise BadInput(
+            f"the mixer {type(mixer).__name__} mixes more of a member than its value: choose 'sum', 'monotone' or "
+            "'free'."
+        )
 
 
 class Sum(Mixer):
