@@ -13,7 +13,6 @@ from covey.algorithms.random import draw, random
 from covey.core.algorithm import Algorithm, Mixed
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, MultiDiscrete, Splits
-from covey.nn.heads import Head
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +74,21 @@ def test_rules_are_where_the_table_says(id):
 
 
 def drawn(space, legal=None, count=4000):
-    keys = jax.random.split(jax.random.key(0), count)
-    return np.asarray(jax.vmap(lambda key: draw(Head(space), key, legal))(keys))
+    legal = None if legal is None else jnp.tile(legal, (count, 1))
+    return np.asarray(draw(space, count, jax.random.key(0), legal))
 
 
 def test_discrete_is_uniform_over_legal():
     shares = np.bincount(drawn(Discrete(4), jnp.array([True, False, True, True])), minlength=4) / 4000
     np.testing.assert_allclose(shares, [1 / 3, 0, 1 / 3, 1 / 3], atol=0.03)
+
+
+def test_choices_are_uniform_where_all_is_legal():
+    np.testing.assert_allclose(np.bincount(drawn(Discrete(4))) / 4000, 0.25, atol=0.03)
+    actions = drawn(MultiDiscrete((2, 3)))
+    assert actions.shape == (4000, 2)
+    for part, size in enumerate((2, 3)):
+        np.testing.assert_allclose(np.bincount(actions[:, part]) / 4000, 1 / size, atol=0.03)
 
 
 def test_multi_discrete_is_uniform_part_by_part():

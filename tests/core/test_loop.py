@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from stairs import SPEC, Scribe, Stairs, begun, iterator
 
+from covey import algorithms, environments
 from covey.core import loop
 from covey.core.types import TimeStep
 from covey.environments import toy
@@ -41,6 +42,17 @@ def test_a_run_begins_with_types_that_no_chunk_changes():
             return super().init(key, lanes)._replace(earned=jnp.asarray(0.5))
 
     assert not begin(Weak(SPEC, ("a", "b"))).agent.earned.weak_type
+
+
+@pytest.mark.parametrize("id", ["matrix/climbing", "particle/spread"])
+def test_a_chunk_gives_back_the_types_that_it_took(id):
+    """In worlds whose steps are weakly typed: else, again, the second chunk would be compiled anew."""
+    world = environments.make(id)
+    algorithm = algorithms.make("random", world)
+    keys = jax.random.split(jax.random.key(0), 1)
+    begun = jax.eval_shape(lambda: loop.start(world, algorithm, keys, 2))
+    after, _ = jax.eval_shape(functools.partial(loop.iterate, world, algorithm), begun)
+    assert jax.tree.leaves(after) == jax.tree.leaves(begun)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from covey.core.errors import BadInput
 from covey.core.types import Box
 from covey.environments import make
 from covey.environments.particle.base import ParticleState
+from covey.environments.particle.physics import contact, distances
 from covey.testing import check_environment
 from covey.testing.rules import random_actions
 
@@ -293,6 +294,27 @@ def returns(world: Any, rules: list[Scripted], kinds: list[str], episodes: int =
         return [x.sum() for x in earned]
 
     return [float(x.mean()) for x in play(jax.random.split(jax.random.key(0), episodes))]
+
+
+@pytest.mark.parametrize("lanes", [(), (2, 3)])
+def test_physics_means_the_same_wherever_lanes_are(lanes):
+    """One by one, or mapped twice; values, and derivatives, which leave the way that is mapped."""
+    bodies = make("particle/tag").bodies
+    position = jax.random.uniform(jax.random.key(0), (*lanes, 6, 2)) * 0.2  # in each other's way
+
+    def moves(position):
+        apart = distances(position[:4], position[4:])
+        return jnp.concatenate([contact(bodies, position), apart], axis=1)
+
+    every = moves
+    for _ in lanes:
+        every = jax.vmap(every)
+    one = jax.jit(moves)
+    one_by_one = np.stack([one(x) for x in position.reshape(-1, 6, 2)]).reshape(*lanes, 4, 4)
+    np.testing.assert_allclose(jax.jit(every)(position), one_by_one, rtol=1e-5, atol=1e-6)
+    slope = jax.jit(jax.grad(lambda x: every(x).sum()))(position)
+    rise = jax.jit(lambda x: jax.jvp(every, (x,), (jnp.ones_like(x),))[1].sum())(position)
+    np.testing.assert_allclose(slope.sum(), rise, rtol=1e-3, atol=1e-3)
 
 
 def test_the_rules_of_tag_play_their_side():

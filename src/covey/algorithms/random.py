@@ -6,9 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 
 from covey.core.algorithm import Algorithm
-from covey.core.types import Box, Spec, Splits
+from covey.core.types import Box, Discrete, MultiDiscrete, Space, Spec, Splits, action_shape, action_size
 from covey.nn.heads import Head
 
 
@@ -30,23 +31,24 @@ class Random(Algorithm):
         return {name: self._group(name, now, k) for name, k in zip(self.groups, keys, strict=True)}, memory, ()
 
     def _group(self, name: str, now: Any, key: Any) -> Any:
-        """Actions [n, ...] of one group."""
         group = self.spec.groups[name]
-        head = Head(group.action)
-        return jax.vmap(lambda k, legal: draw(head, k, legal))(jax.random.split(key, group.size), now.legal.get(name))
+        return draw(group.action, group.size, key, now.legal.get(name))
 
 
-def draw(head: Head, key: Any, legal: Any) -> Any:
-    """One agent's action, uniform over what `legal` [A] allows (None: everything)."""
-    shape = (head.size,)
-    match head.space:
+def draw(space: Space, count: int, key: Any, legal: Any = None) -> Any:
+    """Actions [n, ...] of `count` agents, uniform over what `legal` [n, A] allows (None: everything)."""
+    if legal is None and isinstance(space, Discrete | MultiDiscrete):
+        each = action_shape(space)[0]
+        return jax.random.randint(key, (count, *each), 0, np.reshape(space.parts, each))
+    head, shape = Head(space), (count, action_size(space))
+    match space:
         case Box():
             embedded = jax.random.uniform(key, shape, minval=-1.0)
         case Splits():  # normalized exponential draws are Dirichlet(1)
-            embedded = head.parts.normalize(jax.random.exponential(key, shape), legal)
+            embedded = jax.vmap(head.parts.normalize)(jax.random.exponential(key, shape), legal)
         case _:  # the largest of independent Gumbel draws is uniform
-            embedded = head.parts.one_hot(jax.random.gumbel(key, shape), legal)
-    return head.action(embedded)
+            embedded = jax.vmap(head.parts.one_hot)(jax.random.gumbel(key, shape), legal)
+    return jax.vmap(head.action)(embedded)
 
 
 def random(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> Random:

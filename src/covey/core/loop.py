@@ -122,7 +122,7 @@ def start(environment: Environment, algorithm: Algorithm, key: Any, lanes: int) 
 
 
 def strong(run: Run) -> Run:
-    """The run without weak types, which the first chunk would settle, and the second be compiled anew for."""
+    """The run without weak types: a chunk whose run has other types than the last one's would be compiled anew."""
     return jax.tree.map(lambda x: jnp.asarray(x, x.dtype), run)
 
 
@@ -196,7 +196,7 @@ def iterate(environment: Environment, algorithm: Algorithm, run: Run) -> tuple[R
     key, k_collect, k_learn = split(run.key, 3)
     after, rollout, summary = collect(environment, algorithm, run, k_collect, algorithm.plan.horizon)
     agent, metrics = learn(algorithm, run.agent, rollout, k_learn, run.step)
-    return after._replace(agent=agent, key=key), totals(summary, metrics)
+    return strong(after._replace(agent=agent, key=key)), totals(summary, metrics)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ class Particle(eqx.Module):
                 push = action[:, 1:5] @ PUSHES[1:]
             return push, action[:, moves:] if kind.speaks else word
         if kind.moves:
-            push = row(PUSHES, action % moves)
+            push = jnp.asarray(PUSHES)[action % moves]
             action = action // moves
         return push, jax.nn.one_hot(action, self.words) if kind.speaks else word
 
