@@ -13,6 +13,7 @@ from pettingzoo.utils.conversions import parallel_to_aec
 
 import covey
 from covey.algorithms import ppo
+from covey.cli import main
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, MultiDiscrete
 from covey.core.workers import WorkerFailed
@@ -194,6 +195,18 @@ def test_a_worker_that_fails(world, fault, said):
     parade.step(act(2))
     with pytest.raises(WorkerFailed, match=said):
         parade.step(act(2))
+
+
+@pytest.mark.parametrize("fault", ["raises", "dies"])
+def test_a_run_is_saved_when_a_worker_fails(fault, tmp_path, capfd):
+    """And its last word is one sentence, below the worker's own traceback where there is one."""
+    world = ["pettingzoo:broken_games", "--env.lanes", "2", "--env.workers", "2", "--env.arguments", f"fault: {fault}"]
+    assert main(["train", "random", *world, "--steps", "100", "--out", str(tmp_path / "run")]) == 2
+    told = capfd.readouterr()
+    assert "the world failed; step 2 is saved" in told.out
+    *before, sentence = told.err.strip().splitlines()
+    assert re.match(r"covey: worker 0 \(lanes 0 to 0\) (raised|died with exit code 3)", sentence)
+    assert ("RuntimeError: the world fell over" in before) == (fault == "raises")
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,28 @@ def test_hosted_world_that_cannot_says_so(tmp_path, capsys):
     assert "goes on with new episodes" in capsys.readouterr().out
 
 
+class Collapsing(HostToy):
+    """Raises in its seventh step, which is in the fourth iteration."""
+
+    steps = 0
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 7:
+            raise RuntimeError("the roof came down")
+        return super().step(action)
+
+
+def test_what_was_learned_is_saved_when_the_world_fails(tmp_path, capsys):
+    with pytest.raises(RuntimeError, match="the roof came down"):
+        hosted(Collapsing, tmp_path / "run", chunk=5, quiet=False)
+    assert "step 12 is saved: go on with `--resume" in capsys.readouterr().out
+    hosted(HostToy, tmp_path / "until", steps=12)
+    saved, until = (open_run(tmp_path / name, HostToy(4)).agents for name in ("run", "until"))
+    assert_same(saved, until)
+    assert hosted(HostToy, tmp_path / "run", resume=True).summary["steps"] == 24
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Refusing
 

@@ -237,6 +237,14 @@ def compiled(environment: Environment, algorithm: Algorithm) -> Chunk:
     return lambda run, iterations: play(arrays, run, jnp.int32(iterations))
 
 
+class Interrupted(Exception):
+    """A world outside JAX raised, which is the cause; `run` is what there was before that iteration."""
+
+    def __init__(self, run: Run):
+        super().__init__("the world raised")
+        self.run = run
+
+
 def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, lanes: int) -> Run:
     """As `start`, for a world outside JAX that holds seeds x lanes environments."""
     seeds = key.shape[0]
@@ -258,7 +266,7 @@ def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
     """The same loop around a world outside JAX: acting and learning are compiled, stepping is a call.
 
     Only actions and time steps cross the border. Keys are derived as in `compiled`, so that a deterministic world gives
-    the same run either way.
+    the same run either way. If the world raises, so does the chunk, `Interrupted`, and what was learned is not lost.
     """
     arrays, static = as_arguments(algorithm)
 
@@ -291,16 +299,20 @@ def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
     def once(run: Run) -> tuple[Run, dict[str, Total]]:
         seeds, lanes = run.now.last.shape
         key, k_collect, k_learn = split(run.key, 3)
-        steps, summaries, begun = [], [], run.step
+        steps, summaries, begun = [], [], run
         for t in range(algorithm.plan.horizon):
             action, memory, extra = acting(arrays, run, k_collect, t)
             flat = jax.tree.map(lambda x: jax.device_get(x).reshape(seeds * lanes, *x.shape[2:]), action)
-            then, following = (on_device(x, seeds, lanes) for x in environment.step(flat))
+            try:
+                shown = environment.step(flat)
+            except Exception as error:
+                raise Interrupted(begun) from error
+            then, following = (on_device(x, seeds, lanes) for x in shown)
             steps.append(Transition(run.now, action, then, extra))
             run, summary = settling(arrays, run, k_collect, t, memory, then)
             run = run._replace(now=following)
             summaries.append(summary)
-        agent, total = learning(arrays, run.agent, steps, summaries, k_learn, begun)
+        agent, total = learning(arrays, run.agent, steps, summaries, k_learn, begun.step)
         return run._replace(agent=agent, key=key), total
 
     def play(run: Run, iterations: int) -> tuple[Run, Metrics]:

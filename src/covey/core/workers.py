@@ -39,7 +39,7 @@ Make = Callable[[Sequence[int]], HostEnvironment]
 
 
 class WorkerFailed(BadInput):
-    """A worker raised or died. The message says which, and ends with the worker's own traceback."""
+    """A worker raised or died. The message says which; a note holds the worker's own traceback."""
 
 
 def lane_seeds(seed: int, lanes: int) -> tuple[int, ...]:
@@ -181,7 +181,11 @@ class Workers:
         if fine:
             return answer
         self.close()
-        raise WorkerFailed(f"worker {index} (lanes {self._span(index)}) raised; all workers were closed.\n{answer}")
+        if isinstance(answer, BadInput):
+            raise answer
+        failed = WorkerFailed(f"worker {index} (lanes {self._span(index)}) raised; all workers were closed.")
+        failed.add_note(answer)
+        raise failed
 
     def _gone(self, index: int) -> WorkerFailed:
         process = self._crew.processes[index]
@@ -234,6 +238,8 @@ def work(pipe: Connection, make: Make, seeds: Sequence[int]) -> None:
     with contextlib.suppress(EOFError, OSError):
         try:
             serve(pipe, checked(make(seeds), len(seeds)))
+        except BadInput as error:
+            pipe.send((False, error))
         except Exception:
             pipe.send((False, traceback.format_exc()))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from covey.core.algorithm import Algorithm
 from covey.core.errors import Diverged
-from covey.core.loop import compiled, hosted
+from covey.core.loop import Interrupted, compiled, hosted
 from covey.core.types import Run
 from covey.runs import checkpoint, memory
 from covey.runs import config as configs
@@ -76,7 +76,12 @@ class Session:
         """One chunk, reported and checked."""
         iterations, before = self.next_length(), self.step
         began = time.perf_counter()
-        self.run, means = self.chunk(self.run, iterations)
+        try:
+            self.run, means = self.chunk(self.run, iterations)
+        except Interrupted as interrupted:
+            self.run, self.step = interrupted.run, int(interrupted.run.step)
+            self.rescue()
+            raise (interrupted.__cause__ or interrupted) from None
         values = {name: np.asarray(x, float) for name, x in jax.device_get(means).items()}
         seconds = time.perf_counter() - began
         self.step = int(self.run.step)
@@ -156,7 +161,12 @@ class Session:
     def evaluate(self, number: int) -> Evaluation:
         """Evaluation number `number`; the number alone decides the episodes."""
         began = time.perf_counter()
-        evaluation = self.evaluator(self.run.agent, evaluation_keys(number, self.config.seeds), self.step)
+        try:
+            evaluation = self.evaluator(self.run.agent, evaluation_keys(number, self.config.seeds), self.step)
+        except Exception:
+            if self.config.hosted:
+                self.rescue()
+            raise
         self.evaluation_s += time.perf_counter() - began
         return evaluation
 
@@ -165,19 +175,29 @@ class Session:
     def saving_due(self) -> bool:
         return time.monotonic() - self.saved_time >= self.config.checkpoint_every_s
 
-    def save(self) -> None:
-        world = self.config.environment.save() if self.config.hosted and self._can_save_world() else None
+    def save(self, world: bool = True) -> None:
+        """A checkpoint; without the world where that cannot be saved, or shall not (`world`) because it failed."""
+        there = world and self.config.hosted and self._can_save_world()
+        kept = self.config.environment.save() if there else None
         host = {"pace": list(self.pace), "train_s": self.train_s}
-        checkpoint.save(self.folder / "checkpoints", self.run, self.identity, configs.versions(), host, world)
+        checkpoint.save(self.folder / "checkpoints", self.run, self.identity, configs.versions(), host, kept)
         self.saved_at, self.saved_time = self.step, time.monotonic()
+
+    def rescue(self) -> None:
+        """Save what was learned before a world outside JAX failed."""
+        self.save(world=False)
+        self.screen.note(f"the world failed; step {self.step:,} is saved: {self._go_on()}.")
 
     def _can_save_world(self) -> bool:
         return hasattr(self.config.environment, "save") and hasattr(self.config.environment, "restore")
 
     def _farewell(self) -> str:
-        sentence = f"stopped at step {self.step:,} with everything saved: go on with `--resume --out {self.folder}`."
+        sentence = f"stopped at step {self.step:,} with everything saved: {self._go_on()}."
         self.screen.note(sentence)
         return sentence
+
+    def _go_on(self) -> str:
+        return f"go on with `--resume --out {self.folder}`"
 
     def finish(self) -> Result:
         """The final evaluation, every episode of it in `evaluation.csv`, and `summary.json`."""
