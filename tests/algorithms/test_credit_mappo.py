@@ -190,7 +190,7 @@ def test_streams_of_rewards_add_up_to_the_team():
     np.testing.assert_array_equal(advantage[..., 0], advantage[..., 1])  # η = 0: the team's, for everybody
     assert float(jnp.abs(own["agent"].advantage[..., 0] - own["agent"].advantage[..., 1]).max()) > 0
     model = agent.nets.credit["agent"]
-    assert model.leave.weight.shape[0] == 3
+    assert model.leave.shape[0] == 3
     with pytest.raises(BadInput, match="turn one off"):
         dataclasses.replace(algorithm, team_reward=True)
 

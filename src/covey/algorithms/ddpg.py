@@ -30,7 +30,7 @@ from covey.algorithms.critics import (
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import within
 from covey.core.errors import BadInput
-from covey.core.types import Groups, Metrics, Spec, Splits, TimeStep
+from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, Splits, TimeStep
 from covey.learning.exploration import Exploration, Gaussian, target_noise
 from covey.learning.replay import Batch, Buffer, Replay, replayed
 from covey.learning.targets import Linear, masked_mean, polyak
@@ -188,8 +188,10 @@ class DDPG(Algorithm):
         return state.nets
 
     def rotate(self, state: State, shift: int) -> State | None:
-        """The state with agent i's networks given to agent i + shift of its group; None where agents share some."""
-        if self.shared_actor or isinstance(self.critic, SharedTrunk):
+        """The state with agent i's networks given to agent i + shift of its group; None where agents share some, and
+        where learning draws noise for each number: smoothed targets, discrete choices."""
+        draws = self.twin or any(isinstance(self.spec.groups[x].action, Discrete | MultiDiscrete) for x in self.groups)
+        if draws or self.shared_actor or isinstance(self.critic, SharedTrunk):
             return None
         return state._replace(nets=renumbered(state.nets, shift))
 
