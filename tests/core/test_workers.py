@@ -152,7 +152,7 @@ def test_a_worker_that_fails_ends_everything_with_one_error(hire, fault, says):
     with pytest.raises(WorkerFailed) as failed:
         team.step(actions(1, 4))
     assert "\n" not in str(failed.value)
-    assert all(words in "".join([str(failed.value), *getattr(failed.value, "__notes__", ())]) for words in says)
+    assert all(words in str(failed.value) + failed.value.details for words in says)
     assert all(not process.is_alive() for process in team._crew.processes)
     with pytest.raises(BadInput, match="closed"):
         team.step(actions(2, 4))

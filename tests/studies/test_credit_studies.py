@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from covey.algorithms.credit import Baseline
+from covey.cli import main
 from covey.environments import make
 from covey.studies.credit import common, games
 from covey.studies.credit.forks import Fidelity, fidelity
 from covey.studies.credit.lazy import Beside, Stuck, effects, laziness
+from covey.studies.reproduce import STUDIES
 from covey.studies.statistics import Interval
 
 
@@ -102,3 +104,25 @@ def test_verdicts():
     common.verdict(said.append, "x", None, "y")
     common.verdict(said.append, "x", True, Interval(1.0, 0.5, 1.5).text(1))
     assert said == ["OPEN: x (y)", "CONFIRMED: x (1.0 ± 0.5)"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [(1.1, 1.3, "CONFIRMED"), (0.7, 0.9, "REFUTED"), (0.9, 1.3, "OPEN"), (np.nan, np.nan, "OPEN")],
+)
+def test_a_race_is_decided_by_its_last_world(low, high, word):
+    said = []
+    won = Interval(5.0, 4.0, 6.0)
+    last = Interval((low + high) / 2, low, high)
+    games.decided(said.append, "x", {"2 players, baseline": won, "9 players, baseline": last, "9 players, coma": won})
+    assert said[0].startswith(f"{word}: x (9 players, baseline: ")
+
+
+@pytest.mark.learn
+@pytest.mark.parametrize("id", [id for id in STUDIES if id.startswith("credit/")])
+def test_a_quick_study_ends_with_its_verdicts(id, tmp_path, capsys):
+    assert main(["reproduce", id, "--quick", "--out", str(tmp_path / "study")]) == 0
+    said = capsys.readouterr().out
+    assert "plan: " in said
+    assert any(f"{word}: " in said for word in ("CONFIRMED", "REFUTED", "OPEN"))
+    assert (tmp_path / "study" / "table.md").is_file()

@@ -58,6 +58,7 @@ ALIASES: dict[str, Alias] = {
 RULES: dict[str, tuple[str, ...]] = {
     "toy/": ("optimal",),
     "matrix/": ("best-joint-action",),
+    "squeeze": ("best-sum",),
     "particle/spread": ("assigned-landmarks",),
     "particle/tag": ("chase-and-flee", "chase", "flee"),
     "navigation": ("greedy-pursuit", "assignment", "best-assignment"),

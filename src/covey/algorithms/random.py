@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from covey.core.algorithm import Algorithm
-from covey.core.types import Box, Discrete, MultiDiscrete, Space, Spec, Splits, action_shape, action_size
+from covey.core.types import Box, Space, Spec, Splits, action_shape, action_size
 from covey.nn.heads import Head
 
 
@@ -37,18 +39,24 @@ class Random(Algorithm):
 
 def draw(space: Space, count: int, key: Any, legal: Any = None) -> Any:
     """Actions [n, ...] of `count` agents, uniform over what `legal` [n, A] allows (None: everything)."""
-    if legal is None and isinstance(space, Discrete | MultiDiscrete):
-        each = action_shape(space)[0]
-        return jax.random.randint(key, (count, *each), 0, np.reshape(space.parts, each))
     head, shape = Head(space), (count, action_size(space))
     match space:
         case Box():
-            embedded = jax.random.uniform(key, shape, minval=-1.0)
+            return jax.vmap(head.action)(jax.random.uniform(key, shape, minval=-1.0))
         case Splits():  # normalized exponential draws are Dirichlet(1)
-            embedded = jax.vmap(head.parts.normalize)(jax.random.exponential(key, shape), legal)
-        case _:  # the largest of independent Gumbel draws is uniform
-            embedded = jax.vmap(head.parts.one_hot)(jax.random.gumbel(key, shape), legal)
-    return jax.vmap(head.action)(embedded)
+            return jax.vmap(head.parts.normalize)(jax.random.exponential(key, shape), legal)
+        case _:
+            share = jax.random.uniform(key, (count, len(space.parts)))
+            chosen = jax.vmap(partial(choice, space.parts))(share, legal)
+            return chosen.reshape(count, *action_shape(space)[0])
+
+
+def choice(parts: tuple[int, ...], share: Any, legal: Any) -> Any:
+    """The action of each part, int32 [P], that lies at `share` [P] of the way through those that are legal [A]."""
+    if legal is None:
+        return (share * np.array(parts)).astype(jnp.int32)
+    ranks = [jnp.cumsum(part) for part in jnp.split(legal, np.cumsum(parts)[:-1])]
+    return jnp.stack([jnp.argmax(rank > u * rank[-1]) for rank, u in zip(ranks, share, strict=True)]).astype(jnp.int32)
 
 
 def random(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> Random:

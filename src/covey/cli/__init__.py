@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BadInput as error:
-        print(*getattr(error, "__notes__", ()), sep="\n", end="", file=sys.stderr)
+        print(error.details, end="", file=sys.stderr)
         print("covey:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:

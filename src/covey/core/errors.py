@@ -14,6 +14,9 @@ from collections.abc import Iterable
 class BadInput(ValueError):
     """Input that covey cannot use: the message is one sentence, what is wrong and how to mend it."""
 
+    details = ""
+    """What is shown above the sentence, on lines of its own."""
+
 
 def unknown(what: str, name: str, known: Iterable[str]) -> BadInput:
     """`BadInput` for a name that is not in `known`, with the nearest name where one is near."""

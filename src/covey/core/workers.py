@@ -39,7 +39,7 @@ Make = Callable[[Sequence[int]], HostEnvironment]
 
 
 class WorkerFailed(BadInput):
-    """A worker raised or died. The message says which; a note holds the worker's own traceback."""
+    """A worker raised or died. The message says which; `details` is the worker's own traceback."""
 
 
 def lane_seeds(seed: int, lanes: int) -> tuple[int, ...]:
@@ -184,7 +184,7 @@ class Workers:
         if isinstance(answer, BadInput):
             raise answer
         failed = WorkerFailed(f"worker {index} (lanes {self._span(index)}) raised; all workers were closed.")
-        failed.add_note(answer)
+        failed.details = answer
         raise failed
 
     def _gone(self, index: int) -> WorkerFailed:

@@ -43,6 +43,7 @@ STUDIES: dict[str, Study] = {
     ),
     "credit/e2": Study("covey.studies.credit.games:e2", "Games in which choices interact, and parity."),
     "credit/e3": Study("covey.studies.credit.games:e3", "Decisions of several steps: which credit is biased?"),
+    "credit/e4": Study("covey.studies.credit.games:e4", "The Gaussian squeeze: does credit help where many act?"),
     "credit/e5": Study("covey.studies.credit.spread:e5", "Lazy and redundant agents, and one without motors."),
     "credit/e6": Study("covey.studies.credit.games:e6", "Is IGM needed? Value-based controls beside every mixer."),
     "credit/e7": Study("covey.studies.credit.spread:e7", "Predators that pay for coming too early, with every mixer."),

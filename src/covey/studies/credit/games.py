@@ -1,4 +1,5 @@
-"""Credit in games of which everything is known: E1 (additive), E2 (interactions), E3 (several steps), E6 (mixers)."""
+"""Credit in games of which everything is known: E1 (additive), E2 (interactions), E3 (several steps), E4 (the
+squeeze), E6 (mixers)."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from covey import algorithms, environments
-from covey.algorithms.credit import Baseline, Marginal, Trajectory
+from covey.algorithms.credit import Baseline, Credit, Marginal, Trajectory
 from covey.nn import mixers
 from covey.studies import plots
-from covey.studies.credit.common import Say, ratio, say_plan, share, steps_to, team, verdict
-from covey.studies.statistics import difference, mean
+from covey.studies.credit.common import Say, constant, ratio, say_plan, share, steps_to, team, verdict
+from covey.studies.statistics import Interval, difference, mean
 from covey.studies.trials import Column, Outcome, Trial, curve, run, table
 
 RATE = 60_000.0
@@ -39,12 +40,15 @@ def gradient_variances(payoff: np.ndarray, noise: float, draws: int, seed: int =
     return {kind: (score * psi[..., None]).var(0).sum(-1) for kind, psi in kinds.items()}
 
 
+FEW = {"horizon": 4, "actor_lr": constant(1e-3), "critic_lr": constant(1e-3), "shared": False}
+"""Settings of E1 and E4: players of their own, who learn from few games at a time, so that noise matters."""
+
+FEW_LANES = 8
+
+
 def e1(*, quick: bool, out: Path, say: Say) -> None:
     """Additive games of 2 to 64 players of uneven weight: is the signal of MAPPO drowned by the others?"""
-    sizes, seeds = ((2, 4), 2) if quick else ((2, 4, 8, 16, 32, 64), 10)
-    learned = sizes[:1] if quick else (2, 8, 32)
-    iterations = 20 if quick else 400
-    steps = iterations * LANES * 4
+    sizes = (2, 4) if quick else (2, 4, 8, 16, 32, 64)
     say("E1. Prediction: with a true model the variance of a player's gradient falls by what the others' choices add, ")
     say("    about the number of players on average, more for those who matter little; learning gains up to that.")
     rows = [("players", "joint / baseline, mean player", "weakest player", "joint / marginal, mean player")]
@@ -58,37 +62,69 @@ def e1(*, quick: bool, out: Path, say: Say) -> None:
         )
     for row in rows:
         say("    " + " | ".join(f"{cell:>30}" for cell in row))
+    worlds = {f"{n} players": environments.make("matrix/additive", players=n) for n in ((2,) if quick else (2, 8, 32))}
     kinds = {"mappo": None, "baseline": Baseline(), "marginal": Marginal()}
-    trials = [Trial(kind, "random", steps, LANES) for kind in kinds] * len(learned)
-    say_plan(say, trials, seeds, RATE)
+    sooner = race("E1", worlds, kinds, 0.0, quick=quick, out=out, say=say)
+    decided(say, "credit is sooner where there are many players", sooner)
+
+
+def e4(*, quick: bool, out: Path, say: Say) -> None:
+    """The Gaussian squeeze: everybody's number is worth about the same, and the less the more there are."""
+    say("E4. Prediction: the more agents, the longer MAPPO needs to find the sum; credit by parts needs it less.")
+    sizes = (4,) if quick else (8, 32, 128)
+    worlds = {f"{n} agents": environments.make("squeeze", agents=n, mean=2.0) for n in sizes}
+    sooner = race("E4", worlds, {"mappo": None, "baseline": Baseline()}, 0.4, quick=quick, out=out, say=say)
+    decided(say, "credit by parts is sooner with many agents", sooner)
+
+
+def race(
+    study: str,
+    worlds: dict[str, Any],
+    kinds: dict[str, Credit | None],
+    chance: float,
+    *,
+    quick: bool,
+    out: Path,
+    say: Say,
+) -> dict[str, Interval]:
+    """How many times sooner than MAPPO each kind goes 95 % of the way to the optimum, in each world, by "world, kind";
+    the way begins at `chance`, the share of the optimum that uniform choices earn."""
+    seeds, iterations = (2, 20) if quick else (10, 400)
+    steps = iterations * FEW_LANES * FEW["horizon"]
+    say_plan(say, [Trial(kind, "random", steps) for kind in kinds] * len(worlds), seeds, RATE)
     sooner, curves = {}, {}
-    for n in learned:
-        world = environments.make("matrix/additive", players=n)
+    for title, world in worlds.items():
         best = world.reference().value
-        arms = [Trial(kind, team(world, credit), steps, LANES) for kind, credit in kinds.items()]
-        outcomes = run(arms, world, seeds=seeds, episodes=1, out=out / f"{n}-players", evaluations=iterations, say=say)
+        level = (chance + 0.95 * (1.0 - chance)) * best
+        arms = [Trial(kind, team(world, credit, **FEW), steps, FEW_LANES) for kind, credit in kinds.items()]
+        place = out / title.replace(" ", "-")
+        outcomes = run(arms, world, seeds=seeds, episodes=1, out=place, evaluations=iterations // 4, say=say)
         columns = [
             Column("arm", lambda o: o.label),
             Column("share of the optimum", lambda o, best=best: share(o, 0.0, best)),
-            Column("steps to 95 %", lambda o, best=best: _text(steps_to(o, 0.95 * best))),
+            Column("steps to 95 % of the way", lambda o, level=level: _text(steps_to(o, level))),
         ]
-        table(f"E1, {n} players, {seeds} seeds", outcomes, columns, out)
-        reached = {kind: steps_to(outcome, 0.95 * best) for kind, outcome in outcomes.items()}
-        sooner[n] = {kind: ratio(reached["mappo"], reached[kind]) for kind in ("baseline", "marginal")}
-        for kind, times in sooner[n].items():
-            say(f"    {n} players: {kind} reaches 95 % of the optimum {times.text(2)} times as soon as mappo")
+        table(f"{study}, {title}, {seeds} seeds", outcomes, columns, out)
+        reached = {kind: steps_to(outcome, level) for kind, outcome in outcomes.items()}
+        for kind in list(kinds)[1:]:
+            sooner[f"{title}, {kind}"] = times = ratio(reached["mappo"], reached[kind])
+            say(f"    {title}: {kind} is there {times.text(2)} times as soon as mappo")
         for kind, outcome in outcomes.items():
             x, returns = curve(outcome, outcome.return_metric)
-            curves[f"{kind}, {n}"] = (x, returns / best)
-    figure = plots.curves("E1: additive games", curves, {"95 %": 0.95}, "environment steps", "share of the optimum")
-    say(f"picture: {plots.save(figure, out / 'e1.png')}")
-    most = sooner[learned[-1]]["baseline"]
-    verdict(
-        say,
-        "credit is sooner where there are many players",
-        None if np.isnan(most.mean) else most.low > 1.0,
-        f"{learned[-1]} players: {most.text(2)} times",
+            curves[f"{kind}, {title}"] = (x, returns / best)
+    levels = {"95 % of the way": chance + 0.95 * (1.0 - chance)}
+    figure = plots.curves(
+        f"{study}: the way to the optimum", curves, levels, "environment steps", "share of the optimum"
     )
+    say(f"picture: {plots.save(figure, out / f'{study.lower()}.png')}")
+    return sooner
+
+
+def decided(say: Say, prediction: str, sooner: dict[str, Interval]) -> None:
+    """The verdict on a prediction about `baseline` in the last world of a race."""
+    title, most = [(title, x) for title, x in sooner.items() if title.endswith("baseline")][-1]
+    holds = None if np.isnan(most.mean) else True if most.low > 1.0 else False if most.high < 1.0 else None
+    verdict(say, prediction, holds, f"{title}: {most.text(2)} times")
 
 
 def e2(*, quick: bool, out: Path, say: Say) -> None:
