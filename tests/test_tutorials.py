@@ -39,6 +39,7 @@ def test_the_algorithm_of_the_tutorial_learns(monkeypatch, tmp_path):
     assert (run.evaluation.per_seed()["return/a/mean_agent"] > 0.95 * optimum).all()
 
 
+@pytest.mark.learn
 def test_the_algorithm_of_the_tutorial_keeps_the_laws(monkeypatch):
     module = played("your-algorithm", monkeypatch)
     assert module.reinforce(covey.make("toy/discrete").spec).plan.horizon == 8

@@ -260,7 +260,12 @@ def at(i: int, tree: Any) -> Any:
 SLOW = ("collect-treasure", "world-comm")
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+def marked(*names: str) -> list[Any]:
+    """Names of worlds; `make learn` plays those that compile long."""
+    return [pytest.param(name, marks=pytest.mark.learn) if name in SLOW else name for name in names]
+
+
+@pytest.mark.parametrize("name", marked(*SETTINGS))
 def test_an_episode_ends_at_the_time_limit_with_its_future_open(name):
     world = make(f"particle/{name}", time_limit=2)
     state, now = world.reset(jax.random.key(0))
@@ -271,7 +276,7 @@ def test_an_episode_ends_at_the_time_limit_with_its_future_open(name):
         assert all(bool((x == 1).all()) for x in now.discount.values())
 
 
-@pytest.mark.parametrize("name", ["spread", "tag", *(pytest.param(x, marks=pytest.mark.learn) for x in SLOW)])
+@pytest.mark.parametrize("name", marked("spread", "tag", *SLOW))
 def test_the_world_keeps_its_promises(name):
     assert check_environment(make(f"particle/{name}")) == []
 

@@ -29,7 +29,7 @@ def returns(algorithm: str, world: str, steps: int):
 
 @pytest.mark.parametrize("algorithm", DDPG_FAMILY)
 def test_discrete_actions_deaths_and_masks_are_learned(algorithm):
-    """To the optimum, but for a seed in four or so of `iddpg` and `maddpg`, which stops at 11 of 12 for good."""
+    """To the optimum, but for a seed in eight or so, which stops at 11 of 12 for good."""
     values = returns(algorithm, "toy/discrete", 8000)
     assert mean(values["return/a/mean_agent"]).low > 0.9 * 12
     assert mean(values["return/b/mean_agent"]).low > 0.97 * 8

@@ -30,7 +30,7 @@ from covey.algorithms.critics import (
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import within
 from covey.core.errors import BadInput
-from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, Splits, TimeStep
+from covey.core.types import Box, Discrete, Groups, Metrics, MultiDiscrete, Spec, Splits, TimeStep
 from covey.learning.exploration import Exploration, Gaussian, target_noise
 from covey.learning.replay import Batch, Buffer, Replay, replayed
 from covey.learning.targets import Linear, masked_mean, polyak
@@ -342,7 +342,8 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
     the authors' later public code or the field's standard.
     tuned: for split actions, the routing studies (`covey reproduce att-maddpg/routing-large`): the task is close to a
     contextual bandit, so a small γ, a faster target, wide exploration that narrows, a penalty on the logits, and a
-    critic that learns more slowly than the paper's. For other spaces the usual γ.
+    critic that learns more slowly than the paper's. For other spaces the usual γ; and where nobody acts in a box
+    a firm penalty on the logits, without which a choice that seems clear early is never questioned again.
     """
     if preset == "paper":
         return {"exploration": Gaussian(Linear(0.2, 0.02, 20_000.0))}
@@ -361,7 +362,7 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
         "exploration": Gaussian(Linear(0.3, 0.05, 20_000.0)),
         "tau": 0.01,
         "critic_lr": 3e-3,
-        "raw_l2": 1e-3,
+        "raw_l2": 1e-3 if any(isinstance(group.action, Box) for group in spec.groups.values()) else 0.1,
         "last_scale": 0.1,
         "warmup": 500,
     }
