@@ -82,7 +82,7 @@ ALGORITHMS = {
     "ps-maddpg": ddpg_row(ddpg.ps_maddpg, "graph"),
     "khead-maddpg": ddpg_row(ddpg.khead_maddpg, "continuous"),
     "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph"),
-    "matd3": ddpg_row(ddpg.matd3),
+    "matd3": ddpg_row(ddpg.matd3, "discrete"),
     "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),

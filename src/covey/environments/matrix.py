@@ -18,6 +18,7 @@ from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
+from covey.environments.games import shown
 
 MOST_JOINT = 100_000  # joint actions of a table
 
@@ -100,15 +101,8 @@ class Matrix(eqx.Module):
         return self.choices ** np.arange(self.players)[::-1]
 
     def _show(self, state: MatrixState, reward: Any, over: Any) -> TimeStep:
-        n = self.players
         seen = jax.nn.one_hot(state.state, len(self.payoff))
-        return TimeStep(
-            obs={"player": jnp.broadcast_to(seen, (n, len(seen)))},
-            reward={"player": jnp.full(n, reward, jnp.float32)},
-            discount={"player": jnp.full(n, jnp.where(over, 0.0, 1.0))},
-            alive={"player": jnp.ones(n, bool)},
-            last=over,
-        )
+        return shown("player", jnp.broadcast_to(seen, (self.players, len(seen))), reward, over)
 
 
 def one_shot(name: str, payoff: Any, noise: float = 0.0) -> Matrix:
@@ -304,14 +298,7 @@ class Additive(eqx.Module):
         return {"best-joint-action": lambda: Scripted(self.spec, ("player",), rule, knows=knows)}
 
     def _show(self, reward: Any, over: Any) -> TimeStep:
-        n = self.players
-        return TimeStep(
-            obs={"player": jnp.ones((n, 1))},
-            reward={"player": jnp.full(n, reward, jnp.float32)},
-            discount={"player": jnp.full(n, jnp.where(over, 0.0, 1.0))},
-            alive={"player": jnp.ones(n, bool)},
-            last=over,
-        )
+        return shown("player", jnp.ones((self.players, 1)), reward, over)
 
 
 def additive(players: int = 8, choices: int = 5, uneven: float = 1.0, seed: int = 0, noise: float = 0.1) -> Additive:

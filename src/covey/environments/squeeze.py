@@ -21,6 +21,7 @@ from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
+from covey.environments.games import shown
 
 CHOICES = 10
 """Actions: the numbers 0 to 9."""
@@ -73,7 +74,7 @@ class Squeeze(eqx.Module):
 
     def step(self, key: Any, state: Sums, action: Groups) -> tuple[Sums, TimeStep]:
         chosen = action["agent"]
-        total = chosen.astype(jnp.float32) @ np.eye(self.domains, dtype=np.float32)[self.domain]
+        total = chosen.astype(jnp.float32) @ self._membership()
         return Sums(total, chosen), self._show(self.earns(total).sum(), jnp.bool_(True))
 
     def earns(self, total: Any) -> Any:
@@ -122,14 +123,11 @@ class Squeeze(eqx.Module):
         return Scripted(self.spec, ("agent",), rule, knows="everything (centralized)")
 
     def _show(self, reward: Any, over: Any) -> TimeStep:
-        n = self.count
-        return TimeStep(
-            obs={"agent": jnp.asarray(np.eye(self.domains, dtype=np.float32)[self.domain])},
-            reward={"agent": jnp.full(n, reward, jnp.float32)},
-            discount={"agent": jnp.full(n, jnp.where(over, 0.0, 1.0))},
-            alive={"agent": jnp.ones(n, bool)},
-            last=over,
-        )
+        return shown("agent", jnp.asarray(self._membership()), reward, over)
+
+    def _membership(self) -> np.ndarray:
+        """Who belongs to which domain, one-hot, float32 [n, D]."""
+        return np.eye(self.domains, dtype=np.float32)[self.domain]
 
     def draw(self, axes: Any, state: Sums, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
         """What each sum would earn, on matplotlib `axes`, and the sums that were made."""
