@@ -30,6 +30,11 @@ PUBLISHED = 100
 """Agents for whom the published μ = 400 and σ = 200 are made."""
 
 
+def worth(x: Any, mean: Any, spread: Any, exp: Callable = np.exp) -> Any:
+    """G(x)."""
+    return x * exp(-(((x - mean) / spread) ** 2))
+
+
 class Sums(NamedTuple):
     """State of a squeeze."""
 
@@ -79,8 +84,7 @@ class Squeeze(eqx.Module):
 
     def earns(self, total: Any) -> Any:
         """G of sums [..., D], domain by domain; where it is too small for a float, 0."""
-        mean, spread = self.squeezes
-        return total * jnp.exp(-(((total - mean) / spread) ** 2))
+        return worth(total, *self.squeezes, jnp.exp)
 
     def measure(self, state: Sums) -> dict[str, Any]:
         """Of one step: `sum` of all numbers; `share` of what can be earned; `sameness`, the share of agents that named
@@ -98,9 +102,9 @@ class Squeeze(eqx.Module):
         totals, earned = [], 0.0
         for size, mu, sigma in zip(np.bincount(self.domain), mean, spread, strict=True):
             x = np.arange((CHOICES - 1) * size + 1, dtype=np.float64)
-            worth = x * np.exp(-(((x - mu) / sigma) ** 2))
-            totals.append(int(worth.argmax()))
-            earned += float(worth.max())
+            earns = worth(x, mu, sigma)
+            totals.append(int(earns.argmax()))
+            earned += float(earns.max())
         return np.array(totals), earned
 
     def reference(self) -> Reference:
@@ -134,8 +138,8 @@ class Squeeze(eqx.Module):
         mean, spread = self.squeezes
         x = np.linspace(0.0, float((mean + 2.5 * spread).max()), 400)
         for domain, (mu, sigma, total) in enumerate(zip(mean, spread, np.asarray(state.total), strict=True)):
-            (line,) = axes.plot(x, x * np.exp(-(((x - mu) / sigma) ** 2)), label=f"domain {domain}")
-            axes.plot(total, total * np.exp(-(((total - mu) / sigma) ** 2)), "o", color=line.get_color(), clip_on=False)
+            (line,) = axes.plot(x, worth(x, mu, sigma), label=f"domain {domain}")
+            axes.plot(total, worth(total, mu, sigma), "o", color=line.get_color(), clip_on=False)
         axes.set(xlabel="sum", ylabel="earned", title=f"sum {float(np.asarray(state.total).sum()):.0f}")
         if self.domains > 1:
             axes.legend(frameon=False)
