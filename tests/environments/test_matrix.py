@@ -91,6 +91,14 @@ def test_players_of_the_additive_game_differ_as_told():
     assert played(world, (0, 1, 2, 3))[0] == pytest.approx(sum(world.payoff[i][i] for i in range(4)))
 
 
+def test_twins_of_the_best_choice():
+    """Two of four choices are the best: players who choose uniformly earn 20 / 2 - 12 with it, -12 / 2 without."""
+    world = make("matrix/qtran", twins=1)
+    payoff = np.asarray(world.payoff).reshape(4, 4)
+    np.testing.assert_allclose(payoff.mean(1), [-2, -2, -6, -6])
+    assert played(world, (0, 1))[0] == 8
+
+
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
@@ -98,6 +106,7 @@ def test_players_of_the_additive_game_differ_as_told():
         ("anova", {"interaction": 1.5}, "a share lies between 0 and 1"),
         ("anova", {"choices": 1}, "two choices"),
         ("qtran", {"variant": -1}, "`variant` is -1"),
+        ("qtran", {"twins": 101}, "`twins` is 101"),
         ("penalty", {"penalty": 3.0}, "`penalty` is 3.0"),
         ("climbing", {"noise": -1.0}, "`noise` is -1.0"),
         ("decisions", {"states": 0}, "`states` is 0"),

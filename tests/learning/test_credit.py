@@ -198,6 +198,7 @@ def test_reliance_is_the_share_that_leaves_least_variance():
     assert credit.reliance(noise, baseline, there) == pytest.approx(0.0, abs=0.05)
     assert credit.reliance(3.0 * baseline, baseline, there) == 1.0
     assert credit.reliance(noise, 0.0 * baseline, there) == 0.0
+    assert credit.reliance(noise, 1e-4 * noise, there) == 0.0  # what could be rounding
 
 
 @pytest.mark.parametrize("ending", ["death", "time limit"])

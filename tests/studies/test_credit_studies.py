@@ -95,8 +95,10 @@ def test_a_world_for_one_agent():
 
 
 def test_ratios():
-    assert common.ratio(np.array([4.0, 4.0, 4.0]), np.array([2.0, 2.0, 2.0])).mean == pytest.approx(2.0)
-    assert np.isnan(common.ratio(np.array([4.0, np.inf]), np.array([1.0, 1.0])).mean)
+    assert common.ratio(np.array([4.0, 4.0, 4.0]), np.array([2.0, 2.0, 2.0]), 9.0).mean == pytest.approx(2.0)
+    never = common.ratio(np.array([np.inf, np.inf]), np.array([2.0, 2.0]), 16.0)
+    assert never.mean == pytest.approx(8.0)
+    assert never.ends(1) == "8.0 (8.0 to 8.0)"
 
 
 def test_verdicts():

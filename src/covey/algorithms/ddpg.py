@@ -355,7 +355,7 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
             "gamma": 0.5,
             "tau": 0.01,
             "critic_lr": 1e-3,
-            "raw_l2": 1e-3,
+            "raw_l2": 1e-2,
             "last_scale": 0.01,
         }
     return {

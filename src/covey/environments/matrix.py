@@ -141,22 +141,25 @@ def penalty(penalty: float = -50.0, noise: float = 0.0) -> Matrix:
     return one_shot("matrix/penalty", [[10, 0, penalty], [0, 2, 0], [penalty, 0, 10]], noise)
 
 
-def qtran(variant: int = 0, noise: float = 0.0) -> Matrix:
+def qtran(variant: int = 0, twins: int = 0, noise: float = 0.0) -> Matrix:
     """Two players find the one joint action that pays, surrounded by penalties (Son et al. 2019).
 
     Args:
         variant: 0: the paper's payoffs 8, -12 and 0. Above: other penalties between -20 and -4, and other payoffs
             between -2 and 2 for the rest, drawn with this seed; the best stays 8.
+        twins: How many more choices are as good as the best one, so that players who choose uniformly are nearer to it.
         noise: Standard deviation of the noise on payoffs.
     """
     if variant < 0:
         raise BadInput(f"`variant` is {variant}: 0 is the paper's game, numbers above are drawn.")
+    if not 0 <= twins <= 100:
+        raise BadInput(f"`twins` is {twins}: make it a number from 0 to 100.")
     payoff = np.array([[8, -12, -12], [-12, 0, 0], [-12, 0, 0]], np.float64)
     if variant:
         rng = np.random.default_rng(variant)
         payoff[0, 1:], payoff[1:, 0] = rng.uniform(-20, -4, (2, 2))
         payoff[1:, 1:] = rng.uniform(-2, 2, (2, 2))
-    return one_shot("matrix/qtran", payoff, noise)
+    return one_shot("matrix/qtran", np.pad(payoff, (twins, 0), mode="edge"), noise)
 
 
 def parity(players: int = 2, noise: float = 0.0) -> Matrix:

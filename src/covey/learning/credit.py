@@ -84,7 +84,8 @@ def centered(table: Any, weight: Any) -> Any:
 
 
 def reliance(advantage: Any, baseline: Any, weight: Any) -> Any:
-    """η in [0, 1]: how much of a baseline to take from an advantage so that least variance is left; 0 if it is useless.
+    """η in [0, 1]: how much of a baseline to take from an advantage so that least variance is left; 0 if it is useless,
+    or has less than a millionth of the advantage's variance, as what is 0 but for rounding has.
 
     Averages are over everything, with `weight` 0 or 1.
     """
@@ -93,9 +94,10 @@ def reliance(advantage: Any, baseline: Any, weight: Any) -> Any:
     def mean(x):
         return (x * weight).sum() / total
 
-    spread = baseline - mean(baseline)
-    share = mean(spread * (advantage - mean(advantage))) / jnp.maximum(mean(spread**2), 1e-8)
-    return jnp.clip(share, 0.0, 1.0)
+    spread, apart = baseline - mean(baseline), advantage - mean(advantage)
+    has = mean(spread**2)
+    share = mean(spread * apart) / jnp.maximum(has, 1e-12)
+    return jnp.where(has > 1e-6 * mean(apart**2), jnp.clip(share, 0.0, 1.0), 0.0)
 
 
 def ahead(x: Any, discount: Any, last: Any, decay: Any) -> Any:

@@ -27,6 +27,10 @@ class Interval(NamedTuple):
             return f"{self.mean:.{digits}f}"
         return f"{self.mean:.{digits}f} ± {(self.high - self.low) / 2:.{digits}f}"
 
+    def ends(self, digits: int = 2) -> str:
+        """For intervals that are not symmetric."""
+        return f"{self.mean:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+
 
 def mean(values: np.ndarray) -> Interval:
     """Over seeds [S]."""

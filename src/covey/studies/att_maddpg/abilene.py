@@ -96,6 +96,7 @@ def on_abilene(learner: str, world: Any, steps: int) -> ddpg.DDPG:
         horizon=8,
         delay=2,
         actor_lr=4e-5,
+        raw_l2=1e-3,
         replay=Replay(16_000, 128),
         exploration=Gaussian(Linear(1.0, 0.2, float(steps))),
     )

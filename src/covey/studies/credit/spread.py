@@ -30,7 +30,7 @@ LANES = 32
 
 def learner(world: Any, credit: Credit | None = None, **settings: Any) -> ppo.PPO:
     """PPO as these studies train it on particle worlds: a rollout is an episode of every lane."""
-    settings = {"horizon": 25, "epochs": 5, "minibatches": 2, "team_reward": True} | settings
+    settings = {"horizon": 25, "epochs": 2, "minibatches": 4, "team_reward": True} | settings
     settings |= {"actor_lr": constant(7e-4), "critic_lr": constant(7e-4)} | (
         {} if credit is None else {"credit": credit}
     )
