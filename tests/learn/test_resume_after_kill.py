@@ -32,6 +32,7 @@ train(algorithm, world, steps=int(steps), seeds=2, out=out, resume=True, checkpo
 QUICK = ("random", "toy/discrete")
 STEPS = 1500
 QUICK_STEPS = 6000  # an algorithm that learns nothing would be done before it could be killed
+LONG_STEPS = 64_000  # and so would one that learns once in 128 steps
 
 
 def final_run(folder):
@@ -69,7 +70,11 @@ def pairs() -> list:
     table = [(algorithm, "toy/discrete") for algorithm in ALIASES]
     table += [(x, world) for world in ("toy/continuous", "toy/graph") for x in ALIASES if x not in ("vdn", "qmix")]
     table.append(("att-maddpg", "routing/small-contended"))
-    slow = [pytest.param(*pair, STEPS, marks=pytest.mark.learn) for pair in table if pair != QUICK]
+    slow = [
+        pytest.param(*pair, LONG_STEPS if pair[0].endswith("ppo") else STEPS, marks=pytest.mark.learn)
+        for pair in table
+        if pair != QUICK
+    ]
     return [pytest.param(*QUICK, QUICK_STEPS), *slow]
 
 

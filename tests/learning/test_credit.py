@@ -12,6 +12,7 @@ import pytest
 
 from covey.environments import make
 from covey.learning import credit
+from covey.nn import mixers
 
 PLAYERS, CHOICES = 3, 3
 JOINT = np.array(list(itertools.product(range(CHOICES), repeat=PLAYERS)))
@@ -139,6 +140,19 @@ def test_centered_choices_average_to_nothing():
     pi = policies()
     found = credit.centered(jax.random.normal(jax.random.key(0), (PLAYERS, CHOICES, 4)), pi)
     np.testing.assert_allclose((pi[..., None] * found).sum(1), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mixer", [mixers.Sum(), mixers.Pair(rank=2)])
+def test_the_mean_over_own_choices_is_nothing_in_their_place(mixer):
+    """For mixers that are affine in every member, and members that bring nothing on average."""
+    assert mixer.centered
+    k_mix, k_z = jax.random.split(jax.random.key(4))
+    instead = credit.centered(jax.random.normal(k_z, (PLAYERS, CHOICES, mixer.brings)), policies())
+    taken, context = instead[:, 0], jnp.ones(2)
+    mix = functools.partial(mixer.value, mixer.init(k_mix, PLAYERS, 2), context=context)
+    expected = credit.others(mix, taken, instead, policies())
+    np.testing.assert_allclose(credit.without(mix, taken), expected, atol=1e-5)
+    assert np.abs(expected - mix(taken)).max() > 0.1
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,11 @@ def others(mix: Mix, taken: Any, instead: Any, weight: Any) -> Any:
     return (weight * worth).sum(1)
 
 
+def without(mix: Mix, taken: Any) -> Any:
+    """`others` where members bring 0 on average and M is affine in what each brings: M with 0 in its place, [n]."""
+    return jax.vmap(lambda agent: mix(taken.at[agent].set(0.0)))(jnp.arange(len(taken)))
+
+
 def marginal(mix: Mix, taken: Any, instead: Any, weight: Any, key: Any, samples: int) -> Any:
     """What agent i's choice is worth on average over what the others do, [n], from `samples` draws of everybody."""
 

@@ -112,7 +112,9 @@ class Modelled(Learned):
         def mix(z):
             return unit * self.team(self.mixes(model, view, z), alive)
 
-        return Told(mix, taken, instead, choices.weight, mix(taken), credit.others(mix, taken, instead, choices.weight))
+        apart = self.mixer.centered  # and z is
+        others = credit.without(mix, taken) if apart else credit.others(mix, taken, instead, choices.weight)
+        return Told(mix, taken, instead, choices.weight, mix(taken), others)
 
     def team(self, streams: Any, alive: Any) -> Any:
         """What streams [S] make for the team: the mean of its living members', or the only one."""

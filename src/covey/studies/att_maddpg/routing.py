@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from covey import environments
 from covey.algorithms.critics import AttentionHeads, Heads
@@ -54,7 +55,7 @@ def routing_small(*, quick: bool, out: Path, say: Say) -> None:
 
     An update every four steps, and a tenth of the usual penalty on logits; the paper's hyperparameters with one a step.
     """
-    changes = {"horizon": 4, "raw_l2": 1e-3}
+    changes: dict[str, Any] = {"horizon": 4, "raw_l2": 1e-3}
     steps, paper_steps, seeds = (2000, 500, 2) if quick else (40_000, 30_000, 10)
     episodes = 16 if quick else 64
     for see in ("own", "probe"):
@@ -100,7 +101,7 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
     """
     world = environments.make("routing/large")
     steps, paper_steps, seeds, episodes = (2000, 500, 2, 8) if quick else (200_000, 50_000, 6, 32)
-    changes = {"horizon": 4, "anneal": 50_000}
+    changes: dict[str, Any] = {"horizon": 4, "anneal": 50_000}
     trials = [
         *(Trial(rule, rule) for rule in ("random", *STATIC_RULES, "static-optimal", "stale-optimal")),
         Trial("att-maddpg", scaled(named("att_maddpg", world, **changes)), steps),

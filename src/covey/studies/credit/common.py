@@ -53,6 +53,14 @@ def ratio(slow: np.ndarray, fast: np.ndarray, budget: float) -> Interval:
     return Interval(*(float(np.exp(x)) for x in apart))
 
 
+def reached_text(steps: np.ndarray) -> str:
+    """The median over seeds that got there, and how many did."""
+    there = np.isfinite(steps)
+    if not there.any():
+        return "none"
+    return f"{np.median(steps[there]):,.0f} ({there.sum()} of {len(steps)})"
+
+
 def verdict(say: Say, prediction: str, holds: bool | None, evidence: str) -> None:
     """One line a prediction; None where the evidence does not decide."""
     word = {True: "CONFIRMED", False: "REFUTED", None: "OPEN"}[holds]

@@ -12,7 +12,7 @@ from covey import algorithms, environments
 from covey.algorithms.credit import Baseline, Credit, Marginal, Trajectory
 from covey.nn import mixers
 from covey.studies import plots
-from covey.studies.credit.common import Say, constant, ratio, say_plan, share, steps_to, team, verdict
+from covey.studies.credit.common import Say, constant, ratio, reached_text, say_plan, share, steps_to, team, verdict
 from covey.studies.statistics import Interval, difference, mean
 from covey.studies.trials import Column, Outcome, Trial, curve, run, table
 
@@ -102,7 +102,7 @@ def race(
         columns = [
             Column("arm", lambda o: o.label),
             Column("share of the optimum", lambda o, best=best: share(o, 0.0, best)),
-            Column("steps to 95 % of the way", lambda o, level=level: _text(steps_to(o, level))),
+            Column("steps to 95 % of the way", lambda o, level=level: reached_text(steps_to(o, level))),
         ]
         table(f"{study}, {title}, {seeds} seeds", outcomes, columns, out)
         reached = {kind: steps_to(outcome, level) for kind, outcome in outcomes.items()}
@@ -285,10 +285,3 @@ def _explained(outcome: Outcome) -> Any:
         if any(name.startswith("credit/") for name in values)
     ]
     return np.nanmean(np.stack(rows), axis=0) if rows else ""
-
-
-def _text(steps: np.ndarray) -> str:
-    there = np.isfinite(steps)
-    if not there.any():
-        return "none"
-    return f"{np.median(steps[there]):,.0f} ({there.sum()} of {len(steps)})"
