@@ -88,6 +88,14 @@ def test_a_worker_needs_no_jax():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from covey.environments import make\nmake('pettingzoo:mpe2.simple_v3', lanes=2, workers=1)\n")
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert 'under `if __name__ == "__main__":`?; all workers were closed.' in ended.stderr
+
+
 def test_workers_pass_the_check_of_environments(hire):
     assert check_environment(hire(SavedWalk, lanes=4, workers=2)) == []
 

@@ -66,6 +66,7 @@ class Workers:
         self._close = weakref.finalize(self, dismiss, self._crew)
         self._lanes = lanes
         self._views: Views | None = None
+        self._spec: Spec | None = None
         try:
             for begin, end in self._blocks():
                 self._hire(context, make, seeds[begin:end])
@@ -80,6 +81,7 @@ class Workers:
 
     @property
     def spec(self) -> Spec:
+        assert self._spec is not None
         return self._spec
 
     @property
@@ -191,10 +193,10 @@ class Workers:
         process = self._crew.processes[index]
         process.join(PATIENCE)
         self.close()
-        return WorkerFailed(
-            f"worker {index} (lanes {self._span(index)}) died with exit code {process.exitcode}, without a traceback; "
-            "all workers were closed."
-        )
+        said = f"worker {index} (lanes {self._span(index)}) died with exit code {process.exitcode}, without a traceback"
+        if self._spec is None:  # every worker begins by importing the script that hired it
+            said += ', before it began: does the script that hires workers do so under `if __name__ == "__main__":`?'
+        return WorkerFailed(f"{said}; all workers were closed.")
 
     def _span(self, index: int) -> str:
         begin, end = self._blocks()[index]
