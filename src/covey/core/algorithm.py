@@ -113,11 +113,10 @@ class Scripted(Algorithm):
         return self.rule(now, key), memory, ()
 
 
-class Frozen(Algorithm):
-    """A trained algorithm that learns no more: it acts greedily with the `state` it was given."""
+class Around(Algorithm):
+    """Base of algorithms that are another one, `inner`, but for something."""
 
     inner: Algorithm
-    state: Any
 
     @property
     def spec(self):
@@ -129,6 +128,15 @@ class Frozen(Algorithm):
 
     def memory(self, key):
         return self.inner.memory(key)
+
+    def init(self, key, lanes):
+        return self.inner.init(key, lanes)
+
+
+class Frozen(Around):
+    """A trained algorithm that learns no more: it acts greedily with the `state` it was given."""
+
+    state: Any
 
     def init(self, key, lanes):
         return ()

@@ -38,6 +38,7 @@ STUDIES: dict[str, Study] = {
     "att-maddpg/abilene": Study(
         "covey.studies.att_maddpg.abilene:abilene", "Traffic engineering on Abilene, real matrices where you have them."
     ),
+    "mappo/tag": Study("covey.studies.tag:tag", "Predators and prey that learn together, and cross-play with rules."),
     "credit/e1": Study(
         "covey.studies.credit.games:e1", "Additive games: does credit raise the signal, and by how much?"
     ),

@@ -61,6 +61,11 @@ def reached_text(steps: np.ndarray) -> str:
     return f"{np.median(steps[there]):,.0f} ({there.sum()} of {len(steps)})"
 
 
+def above(apart: Interval, level: float = 0.0) -> bool | None:
+    """Is an interval above a level, or below it? None where it holds the level, or is unknown."""
+    return True if apart.low > level else False if apart.high < level else None
+
+
 def verdict(say: Say, prediction: str, holds: bool | None, evidence: str) -> None:
     """One line a prediction; None where the evidence does not decide."""
     word = {True: "CONFIRMED", False: "REFUTED", None: "OPEN"}[holds]

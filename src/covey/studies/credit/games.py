@@ -12,7 +12,18 @@ from covey import algorithms, environments
 from covey.algorithms.credit import Baseline, Credit, Marginal, Trajectory
 from covey.nn import mixers
 from covey.studies import plots
-from covey.studies.credit.common import Say, constant, ratio, reached_text, say_plan, share, steps_to, team, verdict
+from covey.studies.credit.common import (
+    Say,
+    above,
+    constant,
+    ratio,
+    reached_text,
+    say_plan,
+    share,
+    steps_to,
+    team,
+    verdict,
+)
 from covey.studies.statistics import Interval, difference, mean
 from covey.studies.trials import Column, Outcome, Trial, curve, run, table
 
@@ -123,8 +134,7 @@ def race(
 def decided(say: Say, prediction: str, sooner: dict[str, Interval]) -> None:
     """The verdict on a prediction about `baseline` in the last world of a race."""
     title, most = [(title, x) for title, x in sooner.items() if title.endswith("baseline")][-1]
-    holds = True if most.low > 1.0 else False if most.high < 1.0 else None
-    verdict(say, prediction, holds, f"{title}: {most.ends()} times")
+    verdict(say, prediction, above(most, 1.0), f"{title}: {most.ends()} times")
 
 
 def e2(*, quick: bool, out: Path, say: Say) -> None:

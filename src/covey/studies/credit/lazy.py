@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.algorithms import ppo
-from covey.core.algorithm import Algorithm
+from covey.core.algorithm import Algorithm, Around
 from covey.core.types import Groups, Spec, Table, TimeStep
 from covey.learning.targets import masked_mean
 from covey.runs.evaluate import FINAL, evaluation_keys, player
@@ -38,26 +38,11 @@ class Stuck(eqx.Module):
         return self.inner.step(key, state, action | {self.group: action[self.group].at[self.index].set(0)})
 
 
-class Instead(Algorithm):
+class Instead(Around):
     """`inner`, with one agent doing anything at random instead."""
 
-    inner: Algorithm
     group: str = eqx.field(static=True)
     index: int = eqx.field(static=True)
-
-    @property
-    def spec(self):
-        return self.inner.spec
-
-    @property
-    def groups(self):
-        return self.inner.groups
-
-    def memory(self, key):
-        return self.inner.memory(key)
-
-    def init(self, key, lanes):
-        return self.inner.init(key, lanes)
 
     def act(self, state, memory, now, key, step, *, explore):
         k_act, k_any = jax.random.split(key)

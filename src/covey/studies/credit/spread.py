@@ -16,7 +16,7 @@ from covey.nn.mixers import Free, Monotone
 from covey.runs.policy import open_run
 from covey.studies import plots
 from covey.studies.att_maddpg.common import learning_curves
-from covey.studies.credit.common import Say, constant, ratio, reached_text, say_plan, steps_to, team, verdict
+from covey.studies.credit.common import Say, above, constant, ratio, reached_text, say_plan, steps_to, team, verdict
 from covey.studies.credit.forks import Fidelity, fidelity
 from covey.studies.credit.lazy import Stuck, effects, improvement, laziness
 from covey.studies.statistics import difference, mean
@@ -63,11 +63,9 @@ def e8(*, quick: bool, out: Path, say: Say) -> None:
             apart = difference(outcomes[kind].per_step, usual.per_step)
             verdict(say, f"{n} agents: {kind} is not below MAPPO", bool(apart.high >= 0), f"{apart.text(4)} a step")
             times = ratio(reached["mappo"], reached[kind], steps)
-            holds = True if times.low > 1.0 else False if times.high < 1.0 else None
-            verdict(say, f"{n} agents: {kind} is sooner than MAPPO", holds, f"{times.ends()} times")
+            verdict(say, f"{n} agents: {kind} is sooner than MAPPO", above(times, 1.0), f"{times.ends()} times")
             if n >= 6:
-                holds = True if apart.low > 0 else False if apart.high < 0 else None
-                verdict(say, f"{n} agents: {kind} is above MAPPO", holds, f"{apart.text(4)} a step")
+                verdict(say, f"{n} agents: {kind} is above MAPPO", above(apart), f"{apart.text(4)} a step")
 
 
 PENALTIES = (0.0, -1.0, -2.0)
