@@ -91,6 +91,16 @@ def test_players_of_the_additive_game_differ_as_told():
     assert played(world, (0, 1, 2, 3))[0] == pytest.approx(sum(world.payoff[i][i] for i in range(4)))
 
 
+def test_players_paid_apart_earn_their_own_parts():
+    world = make("matrix/additive", players=3, noise=0.0, apart=True)
+    key = jax.random.key(0)
+    _, then = world.step(key, world.reset(key)[0], {"player": jnp.array([0, 1, 2])})
+    own = [world.payoff[i][i] for i in range(3)]
+    np.testing.assert_allclose(then.reward["player"], own, rtol=1e-6)
+    assert not world.spec.shared_reward
+    assert world.reference().value == pytest.approx(make("matrix/additive", players=3).reference().value / 3)
+
+
 def test_twins_of_the_best_choice():
     """Two of four choices are the best: players who choose uniformly earn 20 / 2 - 12 with it, -12 / 2 without."""
     world = make("matrix/qtran", twins=1)

@@ -94,6 +94,13 @@ def test_a_world_for_one_agent():
     assert float(then.reward["agent"][0]) == pytest.approx(float(after.reward["agent"].mean()), rel=1e-5)
 
 
+def test_when_seeds_are_there():
+    steps = np.array([10, 20, 30, 40])
+    there = np.array([[0, 1, 0], [1, 0, 0], [1, 1, 0], [1, 1, 0]], bool)
+    np.testing.assert_array_equal(common.first(steps, there), [20, 10, np.inf])
+    np.testing.assert_array_equal(common.first(steps, common.for_good(there)), [20, 30, np.inf])
+
+
 def test_ratios():
     assert common.ratio(np.array([4.0, 4.0, 4.0]), np.array([2.0, 2.0, 2.0]), 9.0).mean == pytest.approx(2.0)
     never = common.ratio(np.array([np.inf, np.inf]), np.array([2.0, 2.0]), 16.0)

@@ -261,34 +261,38 @@ class Additive(eqx.Module):
     """A game of one step in which players do not matter to each other: the sum of what each one's choice earns.
 
     Group `player` of n. Observation, float32 [1]: always 1. Action: Discrete(A). Reward, shared: the sum of
-    `payoff[i, a_i]`, with normal noise of standard deviation `noise`. Ending: after one step (discount 0).
+    `payoff[i, a_i]`, with normal noise of standard deviation `noise`; with `apart` each player's own part of that sum,
+    and noise of its own. Ending: after one step (discount 0).
     """
 
     payoff: Rows = eqx.field(static=True)  # [n, A]
     noise: float
     players: int = eqx.field(static=True)
     choices: int = eqx.field(static=True)
+    apart: bool = eqx.field(static=True)
 
     @property
     def spec(self) -> Spec:
         names = tuple(f"player_{i}" for i in range(self.players))
         group = Group(names, (Field("one"),), Discrete(self.choices))
-        return Spec("matrix/additive", Table({"player": group}), 1, shared_reward=True)
+        return Spec("matrix/additive", Table({"player": group}), 1, shared_reward=not self.apart)
 
     def reset(self, key: Any) -> tuple[Any, TimeStep]:
         return jnp.float32(0), self._show(jnp.float32(0), jnp.bool_(False))
 
     def step(self, key: Any, state: Any, action: Groups) -> tuple[Any, TimeStep]:
         payoff = jnp.asarray(self.payoff, jnp.float32)
-        earned = jnp.take_along_axis(payoff, action["player"][:, None], 1).sum()
-        return earned, self._show(earned + self.noise * jax.random.normal(key), jnp.bool_(True))
+        own = jnp.take_along_axis(payoff, action["player"][:, None], 1)[:, 0]
+        earned = own.sum()
+        reward = own if self.apart else earned
+        return earned, self._show(reward + self.noise * jax.random.normal(key, reward.shape), jnp.bool_(True))
 
     def measure(self, state: Any) -> dict[str, Any]:
         """Of one step: `payoff`, before noise."""
         return {"payoff": state}
 
     def reference(self) -> Reference:
-        best = float(np.asarray(self.payoff).max(1).sum())
+        best = float(np.asarray(self.payoff).max(1).sum()) / (self.players if self.apart else 1)
         return Reference("optimum", "best-joint-action", "Everybody's best choice.", best)
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
@@ -304,7 +308,9 @@ class Additive(eqx.Module):
         return shown("player", jnp.ones((self.players, 1)), reward, over)
 
 
-def additive(players: int = 8, choices: int = 5, uneven: float = 1.0, seed: int = 0, noise: float = 0.1) -> Additive:
+def additive(
+    players: int = 8, choices: int = 5, uneven: float = 1.0, seed: int = 0, noise: float = 0.1, apart: bool = False
+) -> Additive:
     """Players who do not matter to each other share what all of them earn.
 
     With uniform choices, player i's part has the mean 0 and the standard deviation σ_i, the squares of which sum to 1.
@@ -315,6 +321,7 @@ def additive(players: int = 8, choices: int = 5, uneven: float = 1.0, seed: int 
         uneven: How unequal players are: σ_i is proportional to (i + 1) to the power of minus this.
         seed: Of the draw.
         noise: Standard deviation of the noise on payoffs.
+        apart: Pay each player its own part instead.
     """
     if players < 1 or choices < 2:
         raise BadInput(f"there are {players} players with {choices} choices: a game needs a player and two choices.")
@@ -323,4 +330,4 @@ def additive(players: int = 8, choices: int = 5, uneven: float = 1.0, seed: int 
     payoff = np.random.default_rng(seed).normal(size=(players, choices))
     payoff = (payoff - payoff.mean(1, keepdims=True)) / payoff.std(1, keepdims=True)
     sigma = (1.0 + np.arange(players)) ** -uneven
-    return Additive(rows(payoff * (sigma / np.linalg.norm(sigma))[:, None]), noise, players, choices)
+    return Additive(rows(payoff * (sigma / np.linalg.norm(sigma))[:, None]), noise, players, choices, apart)

@@ -24,7 +24,8 @@ def constant(value: float) -> Linear:
 def team(environment: Any, credit: Credit | None = None, **settings: Any) -> ppo.PPO:
     """A small PPO team for games of a few steps: MAPPO, or with a kind of credit."""
     settings = {"width": 32, "horizon": 4, "actor_lr": constant(3e-3), "critic_lr": constant(3e-3)} | settings
-    settings |= {"entropy": constant(0.0), "team_reward": True} | ({} if credit is None else {"credit": credit})
+    settings = {"entropy": constant(0.0), "team_reward": True} | settings
+    settings |= {} if credit is None else {"credit": credit}
     return dataclasses.replace(ppo.mappo(environment.spec), **settings)
 
 
@@ -34,16 +35,26 @@ def say_plan(say: Say, trials: Sequence[Trial], seeds: int, rate: float) -> None
     say(f"plan: {steps:,} learning steps of {seeds} seeds, about {steps / rate / 3600:.2f} h on two cores")
 
 
-def share(outcome: Outcome, low: float, high: float) -> np.ndarray:
-    """Final returns per seed, from `low` (0) to `high` (1)."""
-    return (outcome.per_seed(outcome.return_metric) - low) / (high - low)
-
-
 def steps_to(outcome: Outcome, level: float) -> np.ndarray:
     """Environment steps per seed until evaluations first reach `level` [S]; infinite where they never do."""
     steps, returns = curve(outcome, outcome.return_metric)
-    reached = returns >= level
-    return np.where(reached.any(0), steps[reached.argmax(0)], np.inf)
+    return first(steps, returns >= level)
+
+
+def steps_to_stay(outcome: Outcome, level: float, metric: str) -> np.ndarray:
+    """The same until `metric` reaches `level` for good: a team may pass a good policy on its way by chance."""
+    steps, returns = curve(outcome, metric)
+    return first(steps, for_good(returns >= level))
+
+
+def for_good(there: np.ndarray) -> np.ndarray:
+    """Is it so from here on, along the first axis?"""
+    return np.logical_and.accumulate(there[::-1])[::-1]
+
+
+def first(steps: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """The step [P] at which each seed [P, S] is first there; infinite where it never is."""
+    return np.where(there.any(0), steps[there.argmax(0)], np.inf)
 
 
 def ratio(slow: np.ndarray, fast: np.ndarray, budget: float) -> Interval:
