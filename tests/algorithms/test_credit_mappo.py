@@ -143,7 +143,9 @@ def test_every_mixer_gives_every_member_something(mixer, kind):
         0.9,
         1.0,
     )
-    psi, found, trust, _ = jax.jit(lambda model: kind.assigned(model, trust, shown, facts, keys[0]))(model)
+    psi, found, trust, told = jax.jit(lambda model: kind.assigned(model, trust, shown, facts, keys[0]))(model)
+    saved = 1.0 - np.var(np.asarray(psi)[alive]) / np.var(np.asarray(advantage)[alive])
+    assert float(told["saved"]) == pytest.approx(saved, abs=1e-4)
     np.testing.assert_allclose(found[..., 0], aim, rtol=1e-6)
     assert psi.shape == (steps, lanes, n)
     assert jnp.isfinite(psi).all()

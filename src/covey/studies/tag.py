@@ -56,19 +56,17 @@ def tag(*, quick: bool, out: Path, say: Say) -> None:
     learned = dict(zip(sorted(SIDES), open_run(trained.run, world).agents, strict=True))
     parts = dict(zip(sorted(SIDES), learner.parts, strict=True))
 
-    def others(state: Any) -> Any:
-        return jax.tree.map(lambda x: np.roll(x, 1, axis=0), state)
-
     rules = {"adversary": Chase(world.count_good), "agent": Flee(world.count_adversaries)}
     players = {
         side: {
-            "learned together": (parts[side], learned[side]),
-            "learned with others": (parts[side], others(learned[side])),
+            "learned": (parts[side], learned[side]),
             "by rule": (Scripted(world.spec, (side,), rules[side]), ()),
             "at random": (Random(world.spec, (side,)), ()),
         }
         for side in SIDES
     }
+    of_others = jax.tree.map(lambda x: np.roll(x, 1, axis=0), learned["agent"])
+    players["agent"]["learned with others"] = parts["agent"], of_others
     found = {
         (hunter, prey): touches(world, {"adversary": chasing, "agent": fleeing}, seeds, episodes)
         for hunter, chasing in players["adversary"].items()
@@ -83,10 +81,10 @@ def tag(*, quick: bool, out: Path, say: Say) -> None:
     table(f"tag: touches in an episode of 25 steps, {steps:,} steps, {seeds} seeds", rows, columns, out)
     for prey in players["agent"]:
         for than in ("at random", "by rule"):
-            apart = difference(found["learned together", prey], found[than, prey])
+            apart = difference(found["learned", prey], found[than, prey])
             verdict(say, f"prey {prey}: predators that learned catch more than {than}", above(apart), apart.text(2))
     for hunter in players["adversary"]:
-        apart = difference(found[hunter, "at random"], found[hunter, "learned together"])
+        apart = difference(found[hunter, "at random"], found[hunter, "learned"])
         verdict(
             say, f"predators {hunter}: prey that learned is caught less than at random", above(apart), apart.text(2)
         )

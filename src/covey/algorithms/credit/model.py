@@ -48,8 +48,8 @@ class Modelled(Learned):
     """How what members bring makes what the team is worth."""
     width: int = eqx.field(static=True, default=64)
     """Units of every hidden layer of the model."""
-    lr: float = 7e-4
-    """Adam's learning rate for the model."""
+    lr: float = 3e-3
+    """Adam's learning rate for the model. Above that of actors, so that the model keeps up with what they do."""
     decay: float = 1e-4
     """Weight of the squares of the model's parameters in its loss."""
     lam: float = 1.0
@@ -132,10 +132,15 @@ class Modelled(Learned):
         whole, others, psi, centered = jax.vmap(jax.vmap(one))(shown, facts.advantage, keys)
         there = shown.alive.any(-1)
         missed, spread = (masked_variance(x, there) for x in (gain - whole / facts.unit, gain))
-        metrics = {"explained": 1.0 - missed / jnp.maximum(spread, 1e-8), "reliance": eta}
+        psi = self.over_time(psi, centered, facts.discount, facts.last, facts.gamma * facts.lam, eta)
+        left, had = (masked_variance(x, shown.alive) for x in (psi, facts.advantage))
+        metrics = {
+            "explained": 1.0 - missed / jnp.maximum(spread, 1e-8),
+            "saved": 1.0 - left / jnp.maximum(had, 1e-8),
+            "reliance": eta,
+        }
         useful = credit.reliance(facts.advantage, others, shown.alive)
-        decay = facts.gamma * facts.lam
-        return self.over_time(psi, centered, facts.discount, facts.last, decay, eta), aim, trust.after(useful), metrics
+        return psi, aim, trust.after(useful), metrics
 
     def loss(self, model, shown, counts):
         """The mean of (M - y)², over streams too, and the penalty on the squares of the parameters."""

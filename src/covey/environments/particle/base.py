@@ -168,12 +168,13 @@ class Particle(eqx.Module):
         )
 
     def draw(self, axes: Any, state: Any, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
-        """One frame on matplotlib `axes`: discs in the colors of their kinds, trails where `history` lists earlier
-        states, and what was said."""
+        """One frame on matplotlib `axes`: discs in the colors of their kinds, agents with their numbers, trails where
+        `history` lists earlier states, and what was said."""
         from matplotlib.patches import Circle
 
         position, kinds = np.asarray(state.position), {**self.agents, **self.landmarks}
-        reach = max(1.0, *np.abs(position[np.abs(position) < 100.0]).ravel()) * 1.05
+        widest = max(kind.radius for kind in self.agents.values())
+        reach = max(1.0, *np.abs(position[np.abs(position) < 100.0]).ravel() + widest) * 1.02
         earned = sum(float(np.asarray(x).sum()) for x in now.reward.values())
         _canvas(axes, reach, f"step {int(state.clock)} of {self.time_limit}", f"rewards of all {earned + 0.0:.2f}")
         palette = dict(zip(self.agents, plane.PALETTE, strict=False))
@@ -186,9 +187,15 @@ class Particle(eqx.Module):
                 disc = Circle(tuple(position[row]), kinds[name].radius, facecolor=color, edgecolor="white")
                 disc.set(alpha=0.9 if name in palette else 0.45, zorder=6 if name in palette else 4 + 3 * goal)
                 axes.add_patch(disc)
-                if name in palette and kinds[name].speaks and np.asarray(state.word)[row].any():
+                if name not in palette:
+                    continue
+                number = {"color": "white", "fontsize": 8, "ha": "center", "va": "center_baseline", "zorder": 7}
+                axes.text(*position[row], str(row - rows[0]), **number)
+                if kinds[name].speaks and np.asarray(state.word)[row].any():
                     said = f"“{int(np.asarray(state.word)[row].argmax())}”"
-                    axes.text(*position[row], said, fontsize=9, color=plane.INK, ha="center", va="bottom", zorder=8)
+                    x, y = position[row]
+                    above = y + kinds[name].radius
+                    axes.text(x, above, said, fontsize=9, color=plane.INK, ha="center", va="bottom", zorder=8)
 
 
 def vectors(fields: dict[str, Any]) -> Any:

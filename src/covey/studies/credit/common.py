@@ -11,6 +11,7 @@ import numpy as np
 from covey.algorithms import ppo
 from covey.algorithms.credit import Credit
 from covey.learning.targets import Linear
+from covey.runs import journal
 from covey.studies.statistics import Interval, mean
 from covey.studies.trials import Outcome, Trial, curve
 
@@ -70,6 +71,13 @@ def reached_text(steps: np.ndarray) -> str:
     if not there.any():
         return "none"
     return f"{np.median(steps[there]):,.0f} ({there.sum()} of {len(steps)})"
+
+
+def reported(outcome: Outcome, what: str) -> np.ndarray:
+    """What a model of credit reported of the first group, per seed: the median over the last fifth of the run."""
+    lines = [line.values for line in journal.read(outcome.run) if line.kind == "train"]
+    name = next(name for name in lines[-1] if name.startswith("credit/") and name.endswith(f"/{what}"))
+    return np.nanmedian(np.stack([values[name] for values in lines[-max(len(lines) // 5, 1) :]]), axis=0)
 
 
 def above(apart: Interval, level: float = 0.0) -> bool | None:
