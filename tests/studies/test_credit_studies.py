@@ -36,10 +36,14 @@ def test_forks_find_what_a_choice_is_worth():
 
 
 def test_fidelity_by_hand():
-    seen = Fidelity(np.array([[1.0, -1.0, np.nan]]), np.array([[2.0, -2.0, np.nan]]))
+    chance = np.array([[[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]])  # the third choice is never made, the second agent dead
+    seen = Fidelity(
+        np.array([[[1.0, -1.0, 9.0], [5.0, 5.0, 5.0]]]), np.array([[[2.0, -2.0, -9.0], [0.0, 1.0, 2.0]]]), chance
+    )
     assert seen.correlation == pytest.approx(1.0)
     assert seen.signs == 1.0
-    assert Fidelity(-seen.model, seen.forks).signs == 0.0
+    assert seen._replace(model=-seen.model).correlation == pytest.approx(-1.0)
+    assert seen._replace(model=-seen.model).signs == 0.0
 
 
 def test_variances_of_an_additive_game():

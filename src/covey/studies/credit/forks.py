@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,24 +22,29 @@ from covey.nn.members import with_identity
 
 
 class Fidelity(NamedTuple):
-    """What the model and the forks say of each choice of each agent in each state [states, n, A]; NaN where illegal."""
+    """What the model and the forks say of each choice of each agent in each state, and how likely it is [states, n, A].
+
+    What is never chosen is never seen by a model: everything is weighted with how likely a choice is, 0 where an agent
+    is dead.
+    """
 
     model: np.ndarray
     forks: np.ndarray
+    chance: np.ndarray
 
     @property
     def correlation(self) -> float:
-        """Pearson's, over everything that is legal."""
-        there = ~np.isnan(self.model)
-        return float(np.corrcoef(self.model[there], self.forks[there])[0, 1])
+        """Pearson's. Both are centered already: in every state their means over an agent's choices are 0."""
+        both = (self.chance * self.model * self.forks).sum()
+        each = (self.chance * self.model**2).sum() * (self.chance * self.forks**2).sum()
+        return float(both / np.sqrt(max(each, 1e-12)))
 
     @property
     def signs(self) -> float:
-        """Share of the larger half of the forks' credits whose sign the model has."""
-        there = ~np.isnan(self.model)
-        model, forks = self.model[there], self.forks[there]
-        large = np.abs(forks) >= np.median(np.abs(forks))
-        return float((np.sign(model[large]) == np.sign(forks[large])).mean())
+        """Chance that the model has the sign of a credit, among those above the median of the forks'."""
+        large = np.abs(self.forks) >= np.median(np.abs(self.forks)[self.chance > 0])
+        right = np.sign(self.model) == np.sign(self.forks)
+        return float((self.chance * large * right).sum() / (self.chance * large).sum())
 
 
 def fidelity(
@@ -48,20 +54,27 @@ def fidelity(
 
     For groups whose agents choose one of few actions, algorithms without memory, and a mixer that is a sum.
     """
-    k_walk, k_fork = jax.random.split(key)
-    at, now = jax.jit(jax.vmap(partial(somewhere, world, algorithm, agent_state)))(jax.random.split(k_walk, states))
+    keys = jax.random.split(key, states)
+    return Fidelity(*jax.device_get(compared(world, algorithm, agent_state, keys, group=group, forks=forks)))
 
-    @jax.jit
+
+@eqx.filter_jit  # compiled once for all the seeds of a run
+def compared(
+    world: Any, algorithm: PPO, agent_state: Any, keys: Any, *, group: str, forks: int
+) -> tuple[Any, Any, Any]:
+    """What the model and the forks say in one state for each key, and the policies' probabilities."""
+
     @jax.vmap
-    def one(at, now, key):
-        keys = jax.random.split(key, forks)
-        earned = jax.vmap(partial(every_choice, world, algorithm, agent_state, group, at, now))(keys).mean(0)
+    def one(key):
+        k_walk, k_fork = jax.random.split(key)
+        at, now = somewhere(world, algorithm, agent_state, k_walk)
+        play = partial(every_choice, world, algorithm, agent_state, group, at, now)
+        earned = jax.vmap(play)(jax.random.split(k_fork, forks)).mean(0)
         said, chance = credited(algorithm, agent_state, group, now)
         centered = earned - (chance * earned).sum(-1, keepdims=True)
-        there = (chance > 0) & now.alive[group][:, None]
-        return jnp.where(there, said, jnp.nan), jnp.where(there, centered, jnp.nan)
+        return said, centered, jnp.where(now.alive[group][:, None], chance, 0.0)
 
-    return Fidelity(*jax.device_get(one(at, now, jax.random.split(k_fork, states))))
+    return one(keys)
 
 
 def somewhere(world: Any, algorithm: PPO, agent_state: Any, key: Any) -> tuple[Any, TimeStep]:
