@@ -12,6 +12,7 @@ import pytest
 from covey.algorithms.credit import Baseline
 from covey.cli import main
 from covey.environments import make
+from covey.studies import saying
 from covey.studies.credit import common, games
 from covey.studies.credit.forks import Fidelity, fidelity
 from covey.studies.credit.lazy import Beside, Stuck, effects, laziness
@@ -114,8 +115,8 @@ def test_ratios():
 
 def test_verdicts():
     said = []
-    common.verdict(said.append, "x", None, "y")
-    common.verdict(said.append, "x", True, Interval(1.0, 0.5, 1.5).text(1))
+    saying.verdict(said.append, "x", None, "y")
+    saying.verdict(said.append, "x", True, Interval(1.0, 0.5, 1.5).text(1))
     assert said == ["OPEN: x (y)", "CONFIRMED: x (1.0 ± 0.5)"]
 
 

@@ -40,6 +40,11 @@ class Linear(eqx.Module):
         return self.start + done * (self.end - self.start)
 
 
+def constant(value: float) -> Linear:
+    """The same value all the time."""
+    return Linear(value, value, 0.0)
+
+
 def masked_variance(x: Any, weight: Any) -> Any:
     """Variance of x over what counts."""
     return masked_mean((x - masked_mean(x, weight)) ** 2, weight)

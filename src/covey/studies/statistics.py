@@ -1,4 +1,4 @@
-"""Statistics of studies: means with confidence intervals over seeds, paired differences, verdicts.
+"""Statistics of studies: means with confidence intervals over seeds, paired differences, orders.
 
 Every number here is per seed, [S]: a seed's mean over its evaluation episodes. Two algorithms that were evaluated on
 the same episodes are compared seed by seed.
@@ -26,6 +26,10 @@ class Interval(NamedTuple):
         if np.isnan(self.low):
             return f"{self.mean:.{digits}f}"
         return f"{self.mean:.{digits}f} ± {(self.high - self.low) / 2:.{digits}f}"
+
+    def above(self, level: float = 0.0) -> bool | None:
+        """Is all of it above a level, or below it? None where it holds the level, or is unknown."""
+        return True if self.low > level else False if self.high < level else None
 
     def ends(self, digits: int = 2) -> str:
         """For intervals that are not symmetric."""

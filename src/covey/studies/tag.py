@@ -14,9 +14,10 @@ from covey.algorithms import ppo
 from covey.algorithms.random import Random
 from covey.core.algorithm import Algorithm, Mixed, Scripted
 from covey.environments.particle.tag import Chase, Flee
+from covey.learning.targets import constant
 from covey.runs.evaluate import FINAL, evaluation_keys, player
 from covey.runs.policy import open_run
-from covey.studies.credit.common import Say, above, constant, say_plan, verdict
+from covey.studies.saying import Say, say_plan, verdict
 from covey.studies.statistics import difference
 from covey.studies.trials import Column, Outcome, Trial, run, table
 
@@ -82,9 +83,9 @@ def tag(*, quick: bool, out: Path, say: Say) -> None:
     for prey in players["agent"]:
         for than in ("at random", "by rule"):
             apart = difference(found["learned", prey], found[than, prey])
-            verdict(say, f"prey {prey}: predators that learned catch more than {than}", above(apart), apart.text(2))
+            verdict(say, f"prey {prey}: predators that learned catch more than {than}", apart.above(), apart.text(2))
     for hunter in players["adversary"]:
         apart = difference(found[hunter, "at random"], found[hunter, "learned"])
         verdict(
-            say, f"predators {hunter}: prey that learned is caught less than at random", above(apart), apart.text(2)
+            say, f"predators {hunter}: prey that learned is caught less than at random", apart.above(), apart.text(2)
         )

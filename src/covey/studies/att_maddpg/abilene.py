@@ -20,7 +20,8 @@ from covey.learning.targets import Linear
 from covey.runs.policy import load
 from covey.studies import plots
 from covey.studies.alignment import alignment, foresight
-from covey.studies.att_maddpg.common import Say, learning_curves, named, say_difference, say_plan, scaled
+from covey.studies.att_maddpg.common import RATE, learning_curves, named, say_difference, scaled
+from covey.studies.saying import Say, say_plan
 from covey.studies.statistics import difference, mean
 from covey.studies.trials import Column, Trial, run, table
 
@@ -45,7 +46,7 @@ def abilene(*, quick: bool, out: Path, say: Say) -> None:
         *(Trial(rule, rule) for rule in rules),
         *(Trial(learner, algorithm, steps, envs=8) for learner, algorithm in trained.items()),
     ]
-    say_plan(say, trials, seeds, "abilene")
+    say_plan(say, trials, seeds, RATE["abilene"])
     outcomes = run(trials, world, seeds=seeds, episodes=1, out=out, evaluations=8, say=say)
     ratios = {
         label: np.stack([outcome.replay(seed).measures["mlu_ratio"][1:] for seed in range(seeds)])

@@ -13,7 +13,8 @@ from covey.learning.exploration import OrnsteinUhlenbeck
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear
 from covey.studies import plots
-from covey.studies.att_maddpg.common import Say, learning_curves, named, say_difference, say_plan, scaled
+from covey.studies.att_maddpg.common import RATE, learning_curves, named, say_difference, scaled
+from covey.studies.saying import Say, say_plan
 from covey.studies.statistics import order
 from covey.studies.trials import Column, Outcome, Trial, run, table
 
@@ -65,7 +66,7 @@ def benchmarks(*, quick: bool, out: Path, say: Say) -> None:
             *(Trial(rule, rule) for rule in rules),
             *(Trial(learner, on_the_plane(learner, world, updates, raw_l2), steps, envs=8) for learner in learners),
         ]
-        say_plan(say, trials, seeds, "plane")
+        say_plan(say, trials, seeds, RATE["plane"])
         outcomes = run(trials, world, seeds=seeds, episodes=episodes, out=out / title.replace(" ", "-"), say=say)
         theirs = TABLE_2.get(title, {})
         columns = [

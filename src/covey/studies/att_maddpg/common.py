@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -13,22 +13,15 @@ import numpy as np
 from covey.algorithms import ddpg
 from covey.algorithms.critics import AttentionHeads
 from covey.studies import plots
+from covey.studies.saying import Say
 from covey.studies.statistics import difference, gap_closed
-from covey.studies.trials import Column, Outcome, Trial, curve
-
-Say = Callable[[str], None]
+from covey.studies.trials import Column, Outcome, curve
 
 STATIC_RULES = ("ecmp", "equal", "wcmp-link", "wcmp-path", "wcmp-residual")
 """What a practitioner would configure: the best of these is "the best rule"."""
 
 RATE = {"small": 5000.0, "large": 1000.0, "plane": 6000.0, "abilene": 800.0}
 """Learning steps per second (all seeds together) on two cores, for the plans."""
-
-
-def say_plan(say: Say, trials: Sequence[Trial], seeds: int, kind: str, tables: int = 1) -> None:
-    """The plan in hours, before anything runs."""
-    steps = tables * seeds * sum(trial.steps for trial in trials)
-    say(f"plan: {steps:,} learning steps of {seeds} seeds, about {steps / RATE[kind] / 3600:.2f} h on two cores")
 
 
 def named(name: str, environment: Any, preset: str = "tuned", **changes: Any) -> ddpg.DDPG:

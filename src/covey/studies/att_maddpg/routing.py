@@ -11,17 +11,17 @@ from covey.algorithms.critics import AttentionHeads, Heads
 from covey.runs.render import render
 from covey.studies import plots
 from covey.studies.att_maddpg.common import (
+    RATE,
     ROUTING_COLUMNS,
     STATIC_RULES,
-    Say,
     learning_curves,
     named,
     published,
     say_difference,
-    say_plan,
     scaled,
     with_gap,
 )
+from covey.studies.saying import Say, say_plan
 from covey.studies.statistics import order
 from covey.studies.trials import Column, Trial, curve, run, table
 
@@ -68,7 +68,7 @@ def routing_small(*, quick: bool, out: Path, say: Say) -> None:
             Trial("att-maddpg (paper)", named("att_maddpg", world, "paper"), paper_steps),
             *(Trial(rule, rule) for rule in ("decentralized-bound", "direct-splitter", "optimal-routing")),
         ]
-        say_plan(say, trials, seeds, "small", tables=2)
+        say_plan(say, 2 * trials, seeds, RATE["small"])
         outcomes = run(trials, world, seeds=seeds, episodes=episodes, out=out / see, say=say)
         table(f"routing/small-contended, {see} observation, {seeds} seeds", outcomes, with_gap(outcomes), out)
         for ours, theirs in (
@@ -109,7 +109,7 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
         Trial("att-maddpg (paper)", named("att_maddpg", world, "paper"), paper_steps),
         *(Trial(rule, rule) for rule in ("decentralized-bound", "optimal-routing")),
     ]
-    say_plan(say, trials, seeds, "large")
+    say_plan(say, trials, seeds, RATE["large"])
     outcomes = run(trials, world, seeds=seeds, episodes=episodes, out=out, say=say)
     share = Column(
         "share of the linear program's reward", lambda o: o.per_step / (1.0 - o.per_seed("world/mlu_optimum").mean())
@@ -144,7 +144,7 @@ def heads(*, quick: bool, out: Path, say: Say) -> None:
         *(Trial(id, learner(id.replace("-", "_")), steps) for id in family),
         *(Trial(rule, rule) for rule in (*STATIC_RULES, "decentralized-bound", "optimal-routing")),
     ]
-    say_plan(say, trials, seeds, "small")
+    say_plan(say, trials, seeds, RATE["small"])
     outcomes = run(trials, world, seeds=seeds, episodes=16 if quick else 64, out=out, say=say)
     table(f"how many heads, {seeds} seeds", outcomes, with_gap(outcomes), out)
     for ours, theirs in (("K=4", "maddpg"), ("K=4", "khead literal"), ("K=4", "khead fair"), ("K=4", "ps-maddpg")):

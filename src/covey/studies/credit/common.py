@@ -1,39 +1,26 @@
-"""What the studies of credit share: small PPO teams, how soon they are good, and verdicts on predictions."""
+"""What the studies of credit share: small PPO teams, how soon they are good, and what their models report."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from covey.algorithms import ppo
 from covey.algorithms.credit import Credit
-from covey.learning.targets import Linear
+from covey.learning.targets import constant
 from covey.runs import journal
 from covey.studies.statistics import Interval, mean
-from covey.studies.trials import Outcome, Trial, curve
-
-Say = Callable[[str], None]
-
-
-def constant(value: float) -> Linear:
-    return Linear(value, value, 0.0)
+from covey.studies.trials import Outcome, curve
 
 
 def team(environment: Any, credit: Credit | None = None, **settings: Any) -> ppo.PPO:
     """A small PPO team for games of a few steps: MAPPO, or with a kind of credit."""
-    settings = {"width": 32, "horizon": 4, "actor_lr": constant(3e-3), "critic_lr": constant(3e-3)} | settings
-    settings = {"entropy": constant(0.0), "team_reward": True} | settings
-    settings |= {} if credit is None else {"credit": credit}
+    usual = {"width": 32, "horizon": 4, "actor_lr": constant(3e-3), "critic_lr": constant(3e-3)}
+    usual |= {"entropy": constant(0.0), "team_reward": True}
+    settings = usual | settings | ({} if credit is None else {"credit": credit})
     return dataclasses.replace(ppo.mappo(environment.spec), **settings)
-
-
-def say_plan(say: Say, trials: Sequence[Trial], seeds: int, rate: float) -> None:
-    """The plan in hours, before anything runs; `rate` is in learning steps a second, all seeds together."""
-    steps = seeds * sum(trial.steps for trial in trials)
-    say(f"plan: {steps:,} learning steps of {seeds} seeds, about {steps / rate / 3600:.2f} h on two cores")
 
 
 def steps_to(outcome: Outcome, level: float) -> np.ndarray:
@@ -78,14 +65,3 @@ def reported(outcome: Outcome, what: str) -> np.ndarray:
     lines = [line.values for line in journal.read(outcome.run) if line.kind == "train"]
     name = next(name for name in lines[-1] if name.startswith("credit/") and name.endswith(f"/{what}"))
     return np.nanmedian(np.stack([values[name] for values in lines[-max(len(lines) // 5, 1) :]]), axis=0)
-
-
-def above(apart: Interval, level: float = 0.0) -> bool | None:
-    """Is an interval above a level, or below it? None where it holds the level, or is unknown."""
-    return True if apart.low > level else False if apart.high < level else None
-
-
-def verdict(say: Say, prediction: str, holds: bool | None, evidence: str) -> None:
-    """One line a prediction; None where the evidence does not decide."""
-    word = {True: "CONFIRMED", False: "REFUTED", None: "OPEN"}[holds]
-    say(f"{word}: {prediction} ({evidence})")

@@ -11,20 +11,17 @@ import numpy as np
 from covey import algorithms, environments
 from covey.algorithms.credit import Baseline, Marginal, Trajectory
 from covey.algorithms.ppo import PPO
+from covey.learning.targets import constant
 from covey.nn import mixers
 from covey.studies import plots
 from covey.studies.credit.common import (
-    Say,
-    above,
-    constant,
     ratio,
     reached_text,
     reported,
-    say_plan,
     steps_to_stay,
     team,
-    verdict,
 )
+from covey.studies.saying import Say, say_plan, verdict
 from covey.studies.statistics import Interval, difference, mean
 from covey.studies.trials import Column, Outcome, Trial, curve, run, table
 
@@ -163,7 +160,7 @@ def race(
 def decided(say: Say, prediction: str, sooner: dict[str, Interval], arm: str = "baseline") -> None:
     """The verdict on a prediction about an arm in the last race."""
     title, most = [(title, x) for title, x in sooner.items() if title.endswith(arm)][-1]
-    verdict(say, prediction, above(most, 1.0), f"{title}: {most.ends()} times")
+    verdict(say, prediction, most.above(1.0), f"{title}: {most.ends()} times")
 
 
 def e2(*, quick: bool, out: Path, say: Say) -> None:

@@ -13,25 +13,21 @@ import numpy as np
 from covey import environments
 from covey.algorithms import ppo, value
 from covey.algorithms.credit import Baseline, Credit, Marginal, Seed, Trajectory
-from covey.learning.targets import Linear
+from covey.learning.targets import Linear, constant
 from covey.nn.mixers import Free, Monotone
 from covey.runs.policy import open_run
 from covey.studies import plots
 from covey.studies.att_maddpg.common import learning_curves
 from covey.studies.credit.common import (
-    Say,
-    above,
-    constant,
     ratio,
     reached_text,
     reported,
-    say_plan,
     steps_to,
     team,
-    verdict,
 )
 from covey.studies.credit.forks import fidelity
 from covey.studies.credit.lazy import Stuck, effects, improvement, laziness
+from covey.studies.saying import Say, say_plan, verdict
 from covey.studies.statistics import difference, mean
 from covey.studies.trials import Column, Outcome, Trial, run, table
 
@@ -79,9 +75,9 @@ def e8(*, quick: bool, out: Path, say: Say) -> None:
             apart = difference(outcomes[kind].per_step, usual.per_step)
             verdict(say, f"{n} agents: {kind} is not below MAPPO", bool(apart.high >= 0), f"{apart.text(4)} a step")
             times = ratio(reached["mappo"], reached[kind], steps)
-            verdict(say, f"{n} agents: {kind} is sooner than MAPPO", above(times, 1.0), f"{times.ends()} times")
+            verdict(say, f"{n} agents: {kind} is sooner than MAPPO", times.above(1.0), f"{times.ends()} times")
             if n >= 6:
-                verdict(say, f"{n} agents: {kind} is above MAPPO", above(apart), f"{apart.text(4)} a step")
+                verdict(say, f"{n} agents: {kind} is above MAPPO", apart.above(), f"{apart.text(4)} a step")
 
 
 PENALTIES = (0.0, -1.0, -2.0)
@@ -164,7 +160,7 @@ def e9(*, quick: bool, out: Path, say: Say) -> None:
         table(f"E9, {name}, {steps:,} steps, {seeds} seeds", rows, columns, out)
         for label, row in rows.items():
             found = mean(row.per_seed("correlation"))
-            verdict(say, f"{name}, {label}: correlation at least {least}", above(found, least), found.text(2))
+            verdict(say, f"{name}, {label}: correlation at least {least}", found.above(least), found.text(2))
 
 
 def e5(*, quick: bool, out: Path, say: Say) -> None:

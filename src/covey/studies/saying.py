@@ -1,0 +1,21 @@
+"""What studies say: the plan before anything runs, and the verdicts after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from covey.studies.trials import Trial
+
+Say = Callable[[str], None]
+
+
+def say_plan(say: Say, trials: Sequence[Trial], seeds: int, rate: float) -> None:
+    """The plan in hours; `rate` is in learning steps a second, all seeds together."""
+    steps = seeds * sum(trial.steps for trial in trials)
+    say(f"plan: {steps:,} learning steps of {seeds} seeds, about {steps / rate / 3600:.2f} h on two cores")
+
+
+def verdict(say: Say, prediction: str, holds: bool | None, evidence: str) -> None:
+    """One line a prediction; None where the evidence does not decide."""
+    word = {True: "CONFIRMED", False: "REFUTED", None: "OPEN"}[holds]
+    say(f"{word}: {prediction} ({evidence})")
