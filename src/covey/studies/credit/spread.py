@@ -127,11 +127,9 @@ def e9(*, quick: bool, out: Path, say: Say) -> None:
     """
     seeds, states, forks = (2, 4, 8) if quick else (5, 48, 256)
     say(
-        "E9. Prediction: correlation with forked credits at least 0.9 on the toy world, 0.6 on spread, of teams that have"
+        "E9. Prediction, of teams that have learned: correlation with forked credits at least 0.9 on the toy world, 0.6 on"
     )
-    say(
-        "    learned. Uniform policies, which try everything, are an easier question, asked after the first was answered."
-    )
+    say("    spread. Uniform policies, which try everything, are an easier question, asked after that was answered.")
     cases = {
         "toy/discrete": (0.9, 60_000, partial(team, entropy=constant(0.1))),
         "particle/spread": (0.6, 300_000, learner),
