@@ -126,10 +126,8 @@ def e9(*, quick: bool, out: Path, say: Say) -> None:
     It is fitted to whole returns (λ = 1) or to the next step and the critic's word (λ = 0).
     """
     seeds, states, forks = (2, 4, 8) if quick else (5, 48, 256)
-    say(
-        "E9. Prediction, of teams that have learned: correlation with forked credits at least 0.9 on the toy world, 0.6 on"
-    )
-    say("    spread. Uniform policies, which try everything, are an easier question, asked after that was answered.")
+    say("E9. Prediction, of teams that have learned: correlation with forked credits at least 0.9 on the toy world and")
+    say("    0.6 on spread. Uniform policies, which try everything, are an easier question, asked after that one.")
     cases = {
         "toy/discrete": (0.9, 60_000, partial(team, entropy=constant(0.1))),
         "particle/spread": (0.6, 300_000, learner),
