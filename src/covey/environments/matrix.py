@@ -23,9 +23,6 @@ from covey.environments.games import shown
 MOST_JOINT = 100_000  # joint actions of a table
 
 
-Rows = tuple[tuple[float, ...], ...]
-
-
 class MatrixState(NamedTuple):
     """State of a game."""
 
@@ -41,13 +38,17 @@ class Matrix(eqx.Module):
     shared: the payoff, with normal noise of standard deviation `noise`. Ending: where the table says so (discount 0).
     """
 
-    payoff: Rows = eqx.field(static=True)  # [K, J]
-    following: Rows = eqx.field(static=True)  # [K, J]  whole numbers: a state beyond this one, or -1
+    payoff: np.ndarray  # [K, J]; tables are arrays, so that games of one size share a compiled program
+    following: np.ndarray  # [K, J]  whole numbers: a state beyond this one, or -1
     noise: float
     name: str = eqx.field(static=True)
     players: int = eqx.field(static=True)
     choices: int = eqx.field(static=True)
     steps: int = eqx.field(static=True)
+
+    # A game is itself and no other: so its methods can be given to `jax.jit`, which hashes them.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
     @property
     def spec(self) -> Spec:
@@ -61,8 +62,8 @@ class Matrix(eqx.Module):
 
     def step(self, key: Any, state: MatrixState, action: Groups) -> tuple[MatrixState, TimeStep]:
         joint = (action["player"] * self._strides()).sum()
-        earned = jnp.asarray(self.payoff, jnp.float32)[state.state, joint]
-        then = jnp.asarray(self.following, jnp.int32)[state.state, joint]
+        earned = jnp.asarray(self.payoff)[state.state, joint]
+        then = jnp.asarray(self.following)[state.state, joint]
         state = MatrixState(state.clock + 1, jnp.maximum(then, 0), earned)
         return state, self._show(state, earned + self.noise * jax.random.normal(key), then < 0)
 
@@ -82,9 +83,9 @@ class Matrix(eqx.Module):
 
     def optimal(self) -> np.ndarray:
         """What a joint action and then the best team earn, [K, J]."""
-        q, following = np.array(self.payoff, np.float64), np.array(self.following)
+        q = np.array(self.payoff, np.float64)
         for state in reversed(range(len(q))):  # states lead to later ones only
-            then = following[state]
+            then = self.following[state]
             q[state] += np.where(then < 0, 0.0, q[np.maximum(then, 0)].max(1))
         return q
 
@@ -111,13 +112,7 @@ def one_shot(name: str, payoff: Any, noise: float = 0.0) -> Matrix:
     if not 0 <= noise < np.inf:
         raise BadInput(f"`noise` is {noise}: a standard deviation is a finite number, 0 or above.")
     flat = payoff.reshape(1, -1)
-    ends = np.full(flat.shape, -1)
-    return Matrix(rows(flat), rows(ends), noise, name, payoff.ndim, payoff.shape[0], steps=1)
-
-
-def rows(table: Any) -> Rows:
-    """A table as tuples, which can be compared and hashed."""
-    return tuple(map(tuple, np.asarray(table).tolist()))
+    return Matrix(flat, np.full(flat.shape, -1), noise, name, payoff.ndim, payoff.shape[0], steps=1)
 
 
 def climbing(noise: float = 0.0) -> Matrix:
@@ -212,7 +207,7 @@ def two_step(noise: float = 0.0) -> Matrix:
     """
     payoff = np.array([[0, 0, 0, 0], [7, 7, 7, 7], [0, 1, 1, 8]], np.float64)
     following = np.array([[1, 1, 2, 2], [-1] * 4, [-1] * 4])
-    return Matrix(rows(payoff), rows(following), noise, "matrix/two-step", 2, 2, steps=2)
+    return Matrix(payoff, following, noise, "matrix/two-step", 2, 2, steps=2)
 
 
 def decisions(
@@ -239,7 +234,7 @@ def decisions(
     for state in range(count):
         if layer[state] < steps - 1:
             following[state] = 1 + states * layer[state] + rng.integers(0, states, joint)
-    return Matrix(rows(payoff), rows(following), noise, "matrix/decisions", players, choices, steps)
+    return Matrix(payoff, following, noise, "matrix/decisions", players, choices, steps)
 
 
 def check_players(players: int, choices: int) -> None:
@@ -265,11 +260,14 @@ class Additive(eqx.Module):
     and noise of its own. Ending: after one step (discount 0).
     """
 
-    payoff: Rows = eqx.field(static=True)  # [n, A]
+    payoff: np.ndarray  # [n, A]
     noise: float
     players: int = eqx.field(static=True)
     choices: int = eqx.field(static=True)
     apart: bool = eqx.field(static=True)
+
+    __hash__ = object.__hash__  # as above
+    __eq__ = object.__eq__
 
     @property
     def spec(self) -> Spec:
@@ -281,8 +279,7 @@ class Additive(eqx.Module):
         return jnp.float32(0), self._show(jnp.float32(0), jnp.bool_(False))
 
     def step(self, key: Any, state: Any, action: Groups) -> tuple[Any, TimeStep]:
-        payoff = jnp.asarray(self.payoff, jnp.float32)
-        own = jnp.take_along_axis(payoff, action["player"][:, None], 1)[:, 0]
+        own = jnp.take_along_axis(jnp.asarray(self.payoff), action["player"][:, None], 1)[:, 0]
         earned = own.sum()
         reward = own if self.apart else earned
         return earned, self._show(reward + self.noise * jax.random.normal(key, reward.shape), jnp.bool_(True))
@@ -330,4 +327,5 @@ def additive(
     payoff = np.random.default_rng(seed).normal(size=(players, choices))
     payoff = (payoff - payoff.mean(1, keepdims=True)) / payoff.std(1, keepdims=True)
     sigma = (1.0 + np.arange(players)) ** -uneven
-    return Additive(rows(payoff * (sigma / np.linalg.norm(sigma))[:, None]), noise, players, choices, apart)
+    payoff *= (sigma / np.linalg.norm(sigma))[:, None]
+    return Additive(payoff, noise, players, choices, apart)

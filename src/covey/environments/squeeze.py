@@ -1,4 +1,4 @@
-"""`squeeze`: the Gaussian squeeze, a game of one step for any number of agents, whose optimum is known.
+"""`squeeze`: the Gaussian squeeze, a game of one round for any number of agents, whose optimum is known.
 
 Everybody names a number; the sum x should be neither too small nor too large, and everybody earns
 
@@ -38,6 +38,7 @@ def worth(x: Any, mean: Any, spread: Any, exp: Callable = np.exp) -> Any:
 class Sums(NamedTuple):
     """State of a squeeze."""
 
+    clock: Any  # []  int32: rounds played
     total: Any  # [D]  float32: the sum of each domain
     chosen: Any  # [n]  int32
 
@@ -47,13 +48,15 @@ class Squeeze(eqx.Module):
 
     Group `agent` of n; agent i belongs to domain i mod D. Observation, float32 [D]: its domain, one-hot (1 where there
     is one). Action: Discrete(10), the number itself. Reward, shared: the sum of G_d(x_d) over domains d; the means μ_d
-    lie evenly between half and one and a half times each domain's share of μ. Ending: after one step (discount 0).
+    lie evenly between half and one and a half times each domain's share of μ. Ending: after `rounds` steps, each the
+    same game again (discount 0).
     """
 
     count: int = eqx.field(static=True)
     domains: int = eqx.field(static=True)
     mean: float = eqx.field(static=True)
     spread: float = eqx.field(static=True)
+    rounds: int = eqx.field(static=True)
 
     @property
     def domain(self) -> np.ndarray:
@@ -71,16 +74,17 @@ class Squeeze(eqx.Module):
     def spec(self) -> Spec:
         names = tuple(f"agent_{i}" for i in range(self.count))
         group = Group(names, (Field("domain", (self.domains,)),), Discrete(CHOICES))
-        return Spec("squeeze", Table({"agent": group}), 1, shared_reward=True)
+        return Spec("squeeze", Table({"agent": group}), self.rounds, shared_reward=True)
 
     def reset(self, key: Any) -> tuple[Sums, TimeStep]:
-        state = Sums(jnp.zeros(self.domains), jnp.zeros(self.count, jnp.int32))
+        state = Sums(jnp.int32(0), jnp.zeros(self.domains), jnp.zeros(self.count, jnp.int32))
         return state, self._show(jnp.float32(0), jnp.bool_(False))
 
     def step(self, key: Any, state: Sums, action: Groups) -> tuple[Sums, TimeStep]:
         chosen = action["agent"]
         total = chosen.astype(jnp.float32) @ self._membership()
-        return Sums(total, chosen), self._show(self.earns(total).sum(), jnp.bool_(True))
+        clock = state.clock + 1
+        return Sums(clock, total, chosen), self._show(self.earns(total).sum(), clock >= self.rounds)
 
     def earns(self, total: Any) -> Any:
         """G of sums [..., D], domain by domain; where it is too small for a float, 0."""
@@ -109,7 +113,7 @@ class Squeeze(eqx.Module):
 
     def reference(self) -> Reference:
         how = "The best sum of every domain, by enumeration, shared out as evenly as whole numbers can be."
-        return Reference("optimum", "best-sum", how, self.best()[1])
+        return Reference("optimum", "best-sum", how, self.rounds * self.best()[1])
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
         return {"best-sum": self._best}
@@ -151,6 +155,7 @@ def squeeze(
     mean: float = 4.0,
     spread: float = 2.0,
     domains: int = 1,
+    rounds: int = 1,
 ) -> Squeeze:
     """Agents name numbers whose sum should be neither too small nor too large.
 
@@ -161,10 +166,13 @@ def squeeze(
         mean: μ for each agent.
         spread: σ for each agent.
         domains: How many squeezes there are side by side; everybody belongs to one and earns the sum of all.
+        rounds: How often the game is played in an episode.
     """
     if not 1 <= domains <= agents:
         raise BadInput(f"{agents} agents cannot be dealt into {domains} domains: use between 1 and as many as agents.")
     if not 0 < mean < np.inf or not 0 < spread < np.inf:
         raise BadInput(f"`mean` is {mean} and `spread` is {spread}: make both finite numbers above 0.")
+    if rounds < 1:
+        raise BadInput(f"`rounds` is {rounds}: play at least once.")
     scale = agents if protocol == "scaled" else PUBLISHED
-    return Squeeze(agents, domains, mean * scale, spread * scale)
+    return Squeeze(agents, domains, mean * scale, spread * scale, rounds)
