@@ -15,6 +15,7 @@ from covey.algorithms import credit, ppo
 from covey.core import loop
 from covey.core.errors import BadInput
 from covey.environments import make
+from covey.learning.targets import constant
 from covey.nn import mixers
 from covey.nn.members import with_identity
 from covey.testing.compare import difference
@@ -219,7 +220,7 @@ def test_the_model_finds_what_players_bring():
         width=8,
         horizon=4,
         epochs=2,
-        actor_lr=ppo.Linear(0.0, 0.0, 0.0),
+        actor_lr=constant(0.0),
         credit=credit.Baseline(width=32, lr=1e-2, decay=0.0),
     )
     run, _ = played(world, algorithm, iterations=200, lanes=16)

@@ -6,6 +6,7 @@ unit carries before each step).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -27,3 +28,8 @@ def side_by_side(data: Any) -> Any:
     """[B, C, L, ...] -> [L, B·C, ...], what a network is unrolled over; carries [B·C, ...]."""
     flat = jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), data)
     return jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), flat._replace(carry=()))._replace(carry=flat.carry)
+
+
+def over(f: Callable, *steps: Any) -> Any:
+    """A function of one step, over a rollout [T, E]."""
+    return jax.vmap(jax.vmap(f))(*steps)

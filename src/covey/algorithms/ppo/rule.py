@@ -1,4 +1,4 @@
-"""Proximal policy optimization for teams: one rule, and the papers that are aliases of it.
+"""Proximal policy optimization for teams: the rule of which IPPO, MAPPO and credit-MAPPO are aliases.
 
 Each agent i has a policy π_i(a_i | o_i); a critic V_i sees what `sees` says. After every rollout, with the old policy's
 probabilities and values:
@@ -13,7 +13,7 @@ Schulman et al. 2016 (GAE), 2017 (PPO), de Witt et al. 2020 (IPPO), Yu et al. 20
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import optax
 
 from covey.algorithms.credit import (
-    Baseline,
     Choices,
     Credit,
     Facts,
@@ -33,6 +32,7 @@ from covey.algorithms.credit import (
     choices_of,
     ledgers,
 )
+from covey.algorithms.ppo.records import Actor, Data, Extra, Judged, Memory, Nets, State
 from covey.algorithms.views import Sees, view_size, views
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import within
@@ -41,81 +41,13 @@ from covey.core.types import Groups, Metrics, Spec, Transition
 from covey.learning.credit import Ledger
 from covey.learning.normalisation import Scale, unscaled
 from covey.learning.returns import gae
-from covey.learning.sequences import in_sequences, side_by_side
+from covey.learning.sequences import in_sequences, over, side_by_side
+from covey.learning.surrogate import clipped_gain, standardized
 from covey.learning.targets import Linear, masked_mean, masked_variance
 from covey.nn.joint import actions, legal, observations
 from covey.nn.members import Members, renumbered, with_identity
 from covey.nn.policies import Policy, Squash
 from covey.nn.recurrent import Activation, Net
-
-
-class Actor(NamedTuple):
-    net: Net
-    log_std: Any  # [A], or [0] where actions are discrete
-
-
-class Nets(NamedTuple):
-    """Everything that is learned."""
-
-    actor: Groups  # one Actor per group, or per agent [n, ...]
-    critic: Groups  # one Net per group, or per agent [n, ...]
-    credit: Groups  # one Model per group, or ()
-    actor_opt: Any
-    critic_opt: Any
-    credit_opt: Any
-
-
-class State(NamedTuple):
-    nets: Nets
-    scale: dict[str, Scale]  # of returns, per group
-    trust: dict[str, Trust]  # in models of credit, per group, or nothing
-
-
-class Memory(NamedTuple):
-    """What the recurrent units of one environment carry, per group [n, H]; H = 0 without."""
-
-    actor: Groups
-    critic: Groups
-
-
-class Extra(NamedTuple):
-    """What acting leaves for learning."""
-
-    sample: Groups  # [n, A]
-    log_prob: Groups  # [n]
-    memory: Memory  # before the step
-
-
-class Data(NamedTuple):
-    """What a group learns from: leading [E, C, L], a lane's sequences of steps; in each step agents [n]."""
-
-    obs: Any  # [n, D]
-    view: Any  # [n, G]  what the critic sees
-    legal: Any  # [n, A] or None
-    sample: Any  # [n, A]
-    log_prob: Any  # [n]
-    value: Any  # [n]  what the old critic said, in its units
-    target: Any  # [n]  in normalized units
-    advantage: Any  # [n]
-    alive: Any  # [n]
-    counts: Any  # []  False while a unit is burning in
-    fresh: Any  # []  an episode begins here
-    carry: Any  # ([n, H], [n, H])  of actor and critic, before the step
-    choices: Any = ()  # for a model of credit
-    aim: Any = ()  # what that model is fitted to
-
-
-class Judged(NamedTuple):
-    """What a rollout [T, E, ...] showed of a group, and what its critics said."""
-
-    obs: Any  # [n, D]
-    view: Any  # [n, G]
-    legal: Any  # [n, A] or None
-    fresh: Any  # []  an episode begins here
-    said: Any  # [n]  the critic's word, in its units
-    value: Any  # [n]  the same in units of returns
-    future: Any  # [n]  and of the true successor
-    later: Any  # [n, G]  what the critic sees of that
 
 
 class PPO(Algorithm):
@@ -478,18 +410,11 @@ class PPO(Algorithm):
             std = jnp.broadcast_to(self.members(name).each(actor[name].log_std), (*raw.shape[:-1], policy.spread))
             log_prob, entropy = _densities(policy, raw, std, data)
             change = jnp.where(weight, log_prob - data.log_prob, 0.0)
-            ratio = jnp.exp(change)
-            gain = jnp.minimum(
-                ratio * data.advantage, jnp.clip(ratio, 1.0 - self.clip, 1.0 + self.clip) * data.advantage
-            )
+            gain, told = clipped_gain(change, data.advantage, self.clip, weight)
             spread = masked_mean(entropy, weight)
-            loss = loss - masked_mean(gain, weight) - self.entropy(step) * spread
-            metrics |= {
-                f"loss/actor/{name}": -masked_mean(gain, weight),
-                f"entropy/{name}": spread,
-                f"clipped/{name}": masked_mean(jnp.abs(ratio - 1.0) > self.clip, weight),
-                f"divergence/{name}": masked_mean(ratio - 1.0 - change, weight),
-            }
+            loss = loss - gain - self.entropy(step) * spread
+            metrics |= {f"loss/actor/{name}": -gain, f"entropy/{name}": spread}
+            metrics |= {f"{what}/{name}": value for what, value in told.items()}
         return loss, metrics
 
     def critic_loss(self, critic: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
@@ -516,11 +441,6 @@ class PPO(Algorithm):
         return loss, metrics
 
 
-def over(f: Any, *steps: Any) -> Any:
-    """A function of one step, over [T, E]."""
-    return jax.vmap(jax.vmap(f))(*steps)
-
-
 def _densities(policy: Policy, raw: Any, std: Any, data: Data) -> tuple[Any, Any]:
     """Log-probabilities and entropies [L, B, n]."""
 
@@ -528,42 +448,3 @@ def _densities(policy: Policy, raw: Any, std: Any, data: Data) -> tuple[Any, Any
         return policy.log_prob(raw, std, sample, legal), policy.entropy(raw, std, legal)
 
     return jax.vmap(jax.vmap(jax.vmap(one)))(raw, std, data.sample, data.legal)
-
-
-def standardized(advantage: Any, alive: Any) -> Any:
-    """With mean 0 and standard deviation 1 over the rollout and the agents of the group, those that are alive."""
-    centered = advantage - masked_mean(advantage, alive)
-    return jnp.where(alive, centered / (jnp.sqrt(masked_variance(advantage, alive)) + 1e-5), 0.0)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Papers
-
-
-def _settings(preset: str) -> dict[str, Any]:
-    """Hyperparameters shared by IPPO and MAPPO.
-
-    paper: Yu et al. 2022 and the authors' scripts for the particle worlds: ten epochs over 25 steps of 128 lanes, a
-    recurrent layer differentiated over ten steps (here five, which divide 25). tuned: without memory.
-    """
-    if preset == "paper":
-        return {"units": 64, "horizon": 25, "sequence": 5, "epochs": 10}
-    if preset != "tuned":
-        raise BadInput(f"preset {preset!r} is unknown; the PPO family has 'tuned' and 'paper'.")
-    return {}
-
-
-def ippo(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> PPO:
-    """Independent PPO: every agent's critic sees that agent alone (de Witt et al. 2020)."""
-    return PPO(spec, groups or tuple(spec.groups), sees="own", **_settings(preset))
-
-
-def mappo(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> PPO:
-    """MAPPO: PPO with a centralized critic (Yu et al. 2022)."""
-    return PPO(spec, groups or tuple(spec.groups), sees="agent", **_settings(preset))
-
-
-def credit_mappo(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> PPO:
-    """MAPPO whose agents learn from the team's advantage without what their mates' choices account for."""
-    settings = _settings(preset) | {"credit": Baseline(), "team_reward": True}
-    return PPO(spec, groups or tuple(spec.groups), sees="agent", **settings)

@@ -1,0 +1,79 @@
+"""What PPO learns, remembers and learns from: records of arrays."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from covey.algorithms.credit import Trust
+from covey.core.types import Groups
+from covey.learning.normalisation import Scale
+from covey.nn.recurrent import Net
+
+
+class Actor(NamedTuple):
+    net: Net
+    log_std: Any  # [A], or [0] where actions are discrete
+
+
+class Nets(NamedTuple):
+    """Everything that is learned."""
+
+    actor: Groups  # one Actor per group, or per agent [n, ...]
+    critic: Groups  # one Net per group, or per agent [n, ...]
+    credit: Groups  # one Model per group, or ()
+    actor_opt: Any
+    critic_opt: Any
+    credit_opt: Any
+
+
+class State(NamedTuple):
+    nets: Nets
+    scale: dict[str, Scale]  # of returns, per group
+    trust: dict[str, Trust]  # in models of credit, per group, or nothing
+
+
+class Memory(NamedTuple):
+    """What the recurrent units of one environment carry, per group [n, H]; H = 0 without."""
+
+    actor: Groups
+    critic: Groups
+
+
+class Extra(NamedTuple):
+    """What acting leaves for learning."""
+
+    sample: Groups  # [n, A]
+    log_prob: Groups  # [n]
+    memory: Memory  # before the step
+
+
+class Data(NamedTuple):
+    """What a group learns from: leading [E, C, L], a lane's sequences of steps; in each step agents [n]."""
+
+    obs: Any  # [n, D]
+    view: Any  # [n, G]  what the critic sees
+    legal: Any  # [n, A] or None
+    sample: Any  # [n, A]
+    log_prob: Any  # [n]
+    value: Any  # [n]  what the old critic said, in its units
+    target: Any  # [n]  in normalized units
+    advantage: Any  # [n]
+    alive: Any  # [n]
+    counts: Any  # []  False while a unit is burning in
+    fresh: Any  # []  an episode begins here
+    carry: Any  # ([n, H], [n, H])  of actor and critic, before the step
+    choices: Any = ()  # for a model of credit
+    aim: Any = ()  # what that model is fitted to
+
+
+class Judged(NamedTuple):
+    """What a rollout [T, E, ...] showed of a group, and what its critics said."""
+
+    obs: Any  # [n, D]
+    view: Any  # [n, G]
+    legal: Any  # [n, A] or None
+    fresh: Any  # []  an episode begins here
+    said: Any  # [n]  the critic's word, in its units
+    value: Any  # [n]  the same in units of returns
+    future: Any  # [n]  and of the true successor
+    later: Any  # [n, G]  what the critic sees of that
