@@ -19,6 +19,7 @@ KNOWN = jaxlib.version.__version_info__ < (0, 11)
 
 os.environ.setdefault("XLA_FLAGS", " ".join([DEVICES, HURRY, *[OLD_EMITTERS] * KNOWN]))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # MAgent2 carries attacks out in an order of its own with several
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "xla"))
 os.environ.setdefault("COVEY_CACHE", str(Path(__file__).parent.parent / ".cache" / "covey"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")

@@ -17,6 +17,12 @@ import pytest
 
 from covey.algorithms import ddpg, ppo, value
 from covey.algorithms.credit import Baseline
+from covey.algorithms.mean_field import ac as mean_ac
+from covey.algorithms.mean_field import q as mean_q
+from covey.algorithms.mean_field.field import Field
+from covey.algorithms.mean_field.means import Everybody
+from covey.algorithms.mean_field.networks import Network
+from covey.algorithms.mean_field.q import MeanFieldQ
 from covey.algorithms.random import random
 from covey.core.algorithm import Algorithm
 from covey.core.types import Spec
@@ -61,6 +67,16 @@ def small_mixing(alias: Callable[..., value.Mixing], spec: Spec, **settings: Any
     return dataclasses.replace(alias(spec), **settings)
 
 
+def small_field(alias: Callable[..., Any], spec: Spec, **settings: Any) -> Any:
+    algorithm = alias(spec)
+    if isinstance(algorithm, MeanFieldQ):
+        settings |= {"replay": Replay(capacity=128, batch=16), "values": Network(width=8), "horizon": 2, "warmup": 0}
+    else:
+        slow = {"actors": Network(width=8, lr=1e-4, last=0.01), "critics": Network(width=8, lr=1e-4)}
+        settings |= {"horizon": 4, **slow}
+    return dataclasses.replace(algorithm, **settings)
+
+
 def ddpg_row(alias: Callable[..., ddpg.DDPG], *quick: str, home: str | None = None) -> Row:
     return Row(functools.partial(small_ddpg, alias), quick, home)
 
@@ -71,6 +87,10 @@ def ppo_row(alias: Callable[..., ppo.PPO], *quick: str, home: str | None = None,
 
 def mixing_row(alias: Callable[..., value.Mixing], *quick: str, **settings: Any) -> Row:
     return Row(functools.partial(small_mixing, alias, **settings), quick, worlds=("discrete",))
+
+
+def field_row(alias: Callable[..., Any], *quick: str, worlds: tuple[str, ...] = tuple(WORLDS), **settings: Any) -> Row:
+    return Row(functools.partial(small_field, alias, **settings), quick, worlds=worlds)
 
 
 CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, warmup=0, width=8)}
@@ -88,6 +108,11 @@ ALGORITHMS = {
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
     "vdn": mixing_row(value.vdn, "discrete", shared=False),
     "qmix": mixing_row(value.qmix, "discrete", mixer=Monotone(8)),
+    "iql": field_row(mean_q.iql, "discrete", worlds=("discrete",)),
+    "mfq": field_row(mean_q.mfq, "discrete", worlds=("discrete",), field=Field(Everybody(types="all"), iterations=1)),
+    "ac": field_row(mean_ac.ac, "continuous"),
+    "mfac": field_row(mean_ac.mfac, "graph"),
+    "mf-ppo": field_row(mean_ac.mf_ppo, "continuous"),
     "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",)),
 }
 

@@ -29,6 +29,8 @@ algorithm, world, steps, out = sys.argv[1:]
 train(algorithm, world, steps=int(steps), seeds=2, out=out, resume=True, checkpoint_every_s=0.2, chunk=100, episodes=2,
       quiet=True)
 """
+DISCRETE = ("vdn", "qmix", "iql", "mfq")
+"""Algorithms that choose from a few actions only."""
 QUICK = ("random", "toy/discrete")
 STEPS = 1500
 QUICK_STEPS = 6000  # an algorithm that learns nothing would be done before it could be killed
@@ -68,7 +70,7 @@ def killed_until_done(command, out, seed):
 def pairs() -> list:
     """(algorithm, world, steps): one of them quick enough for `make test`."""
     table = [(algorithm, "toy/discrete") for algorithm in ALIASES]
-    table += [(x, world) for world in ("toy/continuous", "toy/graph") for x in ALIASES if x not in ("vdn", "qmix")]
+    table += [(x, world) for world in ("toy/continuous", "toy/graph") for x in ALIASES if x not in DISCRETE]
     table.append(("att-maddpg", "routing/small-contended"))
     slow = [
         pytest.param(*pair, LONG_STEPS if pair[0].endswith("ppo") else STEPS, marks=pytest.mark.learn)

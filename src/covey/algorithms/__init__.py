@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # `covey list` needs no more than the names
     from covey.core.algorithm import Algorithm
 
 PRESETS = ("tuned", "paper")
+FIELD_PRESETS = (*PRESETS, "legacy", "table")
 
 
 class Alias(NamedTuple):
@@ -52,6 +53,21 @@ ALIASES: dict[str, Alias] = {
     "qmix": Alias(
         "covey.algorithms.value:qmix", "Q-learning in which the team's value grows with its members'.", ("tuned",)
     ),
+    "iql": Alias(
+        "covey.algorithms.mean_field.q:iql", "Independent Q-learning: everybody shares one network.", FIELD_PRESETS
+    ),
+    "mfq": Alias(
+        "covey.algorithms.mean_field.q:mfq", "Q-learning that answers the mean action of neighbors.", FIELD_PRESETS
+    ),
+    "ac": Alias(
+        "covey.algorithms.mean_field.ac:ac", "Advantage actor-critic: everybody shares one network.", FIELD_PRESETS[:3]
+    ),
+    "mfac": Alias(
+        "covey.algorithms.mean_field.ac:mfac", "Actor-critic that sees the mean action of neighbors.", FIELD_PRESETS[:3]
+    ),
+    "mf-ppo": Alias(
+        "covey.algorithms.mean_field.ac:mf_ppo", "MF-AC with several steps on a rollout.", FIELD_PRESETS[:3]
+    ),
     "random": Alias("covey.algorithms.random:random", "Uniform over what is legal; learns nothing.", ("tuned",)),
 }
 
@@ -59,6 +75,8 @@ RULES: dict[str, tuple[str, ...]] = {
     "toy/": ("optimal",),
     "matrix/": ("best-joint-action",),
     "squeeze": ("best-sum",),
+    "ising": ("heat-bath", "metropolis", "aligned"),
+    "battle": ("charge",),
     "particle/spread": ("assigned-landmarks",),
     "particle/tag": ("chase-and-flee", "chase", "flee"),
     "navigation": ("greedy-pursuit", "assignment", "best-assignment"),

@@ -38,6 +38,8 @@ WORLDS: dict[str, World] = {
     "matrix/decisions": World("covey.environments.matrix:decisions", "A random decision problem of several steps."),
     "matrix/additive": World("covey.environments.matrix:additive", "Players who do not matter to each other."),
     "squeeze": World("covey.environments.squeeze:squeeze", "Many name numbers whose sum should be just right."),
+    "ising": World("covey.environments.ising:ising", "Spins on a torus agree with their neighbors."),
+    "battle": World("covey.environments.battle:battle", "Two armies of soldiers who see little, strike and flee."),
     "particle/simple": World("covey.environments.particle:simple", "One agent goes to one landmark."),
     "particle/spread": World("covey.environments.particle:spread", "Agents cover landmarks without touching."),
     "particle/reference": World("covey.environments.particle:reference", "Two agents tell each other where to go."),

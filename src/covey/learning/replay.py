@@ -25,12 +25,13 @@ from covey.nn.joint import legal
 class Buffer(NamedTuple):
     """Arrays of a replay: C slots and F finals for each of E lanes."""
 
-    now: TimeStep  # [C, E, ...]  obs, alive and legal of the slot's step
+    now: TimeStep  # [C, E, ...]  obs, alive, legal and neighbors of the slot's step
     action: Groups  # [C, E, n, ...]
     reward: Groups  # [C, E, n]
     discount: Groups  # [C, E, n]
     last: Any  # [C, E]
     final: Any  # [C, E]  where in `finals` the successor is, if `last`
+    extra: Any  # [C, E, ...]  what an algorithm wants to keep beside it
     finals: TimeStep  # [F, E, ...]
     cut: Any  # [E]  episodes cut by a time limit so far
 
@@ -43,6 +44,7 @@ class Batch(NamedTuple):
     then: TimeStep  # [B, ...]
     next_action: Groups  # [B, n, ...]  zero where the episode ended
     weight: Any  # [B]
+    extra: Any = ()  # [B, ...]
 
 
 class Replay(eqx.Module):
@@ -70,7 +72,8 @@ class Replay(eqx.Module):
         """Slots per lane: the capacity over the lanes, whole rollouts, at least two of them."""
         return max(self.capacity // lanes // horizon, 2) * horizon
 
-    def init(self, spec: Spec, lanes: int, horizon: int) -> Buffer:
+    def init(self, spec: Spec, lanes: int, horizon: int, extra: Any = ()) -> Buffer:
+        """An empty buffer; `extra` is an example of what one lane keeps beside a step."""
         slots = self.slots(lanes, horizon)
         finals = slots if spec.time_limit is None else slots // spec.time_limit + 2
 
@@ -85,12 +88,13 @@ class Replay(eqx.Module):
             discount=rows(slots, reward),
             last=jnp.zeros((slots, lanes), bool),
             final=jnp.zeros((slots, lanes), jnp.int32),
+            extra=rows(slots, extra),
             finals=rows(finals, seen),
             cut=jnp.zeros(lanes, jnp.int32),
         )
 
-    def add(self, spec: Spec, buffer: Buffer, rollout: Transition, step: Any) -> Buffer:
-        """The buffer after a rollout [T, E, ...] that began at environment step `step`."""
+    def add(self, spec: Spec, buffer: Buffer, rollout: Transition, step: Any, extra: Any = ()) -> Buffer:
+        """The buffer after a rollout [T, E, ...], and what is kept beside it, that began at environment step `step`."""
         _, lanes = rollout.then.last.shape
         head = step // lanes % buffer.last.shape[0]
         seen = jax.vmap(jax.vmap(lambda now: _seen(spec, now)))
@@ -114,10 +118,11 @@ class Replay(eqx.Module):
             discount=rollout.then.discount,
             last=rollout.then.last,
             final=final,
+            extra=extra,
             finals=buffer.finals,
             cut=buffer.cut,
         )
-        rings = jax.tree.map(write, buffer[:6], rows[:6])
+        rings = jax.tree.map(write, buffer[:7], rows[:7])
         return Buffer(*rings, finals=finals, cut=buffer.cut + cut.sum(0))
 
     def sample(self, spec: Spec, buffer: Buffer, key: Any, step: Any) -> Batch:
@@ -144,13 +149,15 @@ def replayed(
     update: Callable[[Any, Batch, Any, Any], tuple[Any, Metrics]],
     nets: Any,
     key: Any,
+    extra: Any = (),
 ) -> tuple[Buffer, Any, Metrics]:
-    """The buffer with a rollout that began at `step`, and `nets` after those of the plan's updates that are due.
+    """The buffer with a rollout (and `extra` beside it) that began at `step`, and `nets` after those of the plan's
+    updates that are due.
 
     `update(nets, batch, key, count)` takes one gradient step; `count` is the number of those before it.
     """
     length, lanes = rollout.then.last.shape
-    buffer = replay.add(spec, buffer, rollout, step)
+    buffer = replay.add(spec, buffer, rollout, step, extra)
     plan = plan._replace(warmup=max(plan.warmup, 2 * lanes))  # a transition has to be followed by another
 
     def once(nets, key, count):
@@ -162,11 +169,21 @@ def replayed(
     return buffer, nets, metrics
 
 
+def latest(rollout: Transition, extra: Any = ()) -> Batch:
+    """Everything in a rollout [T, E, ...], and what was kept beside it, as a batch, for those who learn from what has
+    just happened; the next actions are those of the rollout, zero where it or an episode ended."""
+    last = rollout.then.last.at[-1].set(True)
+    upcoming = jax.tree.map(lambda x: jnp.concatenate([x[1:], jnp.zeros_like(x[:1])]), rollout.action)
+    upcoming = select(last, jax.tree.map(jnp.zeros_like, upcoming), upcoming)
+    batch = Batch(rollout.now, rollout.action, rollout.then, upcoming, jnp.ones(last.shape), extra)
+    return jax.tree.map(lambda x: x.reshape(last.size, *x.shape[2:]), batch)
+
+
 def _gather(buffer: Buffer, slot: Any, lane: Any, weight: Any) -> Batch:
     """The transitions at `slot` [B] of `lane` [B], with their true successors."""
     last = buffer.last[slot, lane]
     following = (slot + 1) % buffer.last.shape[0]
-    now, action = jax.tree.map(lambda x: x[slot, lane], (buffer.now, buffer.action))
+    now, action, extra = jax.tree.map(lambda x: x[slot, lane], (buffer.now, buffer.action, buffer.extra))
     upcoming, next_action = jax.tree.map(lambda x: x[following, lane], (buffer.now, buffer.action))
     final = jax.tree.map(lambda x: x[buffer.final[slot, lane], lane], buffer.finals)
     then = select(last, final, upcoming)
@@ -175,7 +192,8 @@ def _gather(buffer: Buffer, slot: Any, lane: Any, weight: Any) -> Batch:
         discount=jax.tree.map(lambda x: x[slot, lane], buffer.discount),
         last=last,
     )
-    return Batch(now, action, then, select(last, jax.tree.map(jnp.zeros_like, next_action), next_action), weight)
+    next_action = select(last, jax.tree.map(jnp.zeros_like, next_action), next_action)
+    return Batch(now, action, then, next_action, weight, extra)
 
 
 def _newest_episode(buffer: Buffer, written: Any, limit: int) -> Batch:
@@ -201,6 +219,8 @@ def _blank(spec: Spec) -> tuple[TimeStep, Groups, Groups]:
         last=None,
     )
     masks = {name: mask for name, mask in legal(spec, seen).items() if mask is not None}
+    near = {name: _no_neighbors(group.size, spec.neighborhood) for name, group in spec.groups.items()}
+    seen = seen._replace(neighbors=near if spec.neighborhood else {})
     shapes = {name: action_shape(group.action) for name, group in spec.groups.items()}
     action = {name: jnp.zeros((spec.groups[name].size, *shape), dtype) for name, (shape, dtype) in shapes.items()}
     reward = {name: jnp.zeros(group.size) for name, group in spec.groups.items()}
@@ -210,4 +230,10 @@ def _blank(spec: Spec) -> tuple[TimeStep, Groups, Groups]:
 def _seen(spec: Spec, now: TimeStep) -> TimeStep:
     """The part of a time step that a replay keeps."""
     masks = {name: mask for name, mask in legal(spec, now).items() if mask is not None}
-    return TimeStep(obs=now.obs, reward={}, discount={}, alive=now.alive, last=None, legal=masks)
+    return TimeStep(
+        obs=now.obs, reward={}, discount={}, alive=now.alive, last=None, legal=masks, neighbors=now.neighbors
+    )
+
+
+def _no_neighbors(size: int, neighborhood: int) -> tuple[Any, Any]:
+    return jnp.zeros((size, neighborhood), jnp.int32), jnp.zeros((size, neighborhood), bool)

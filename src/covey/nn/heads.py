@@ -45,6 +45,16 @@ class Parts(eqx.Module):
         shares = shares if legal is None else jnp.where(legal, shares, 0.0)
         return self._each(lambda x: x / jnp.maximum(x.sum(), 1e-9), shares)
 
+    def drawn(self, chances, uniform):
+        """1 at a choice of each part, drawn with these chances by a uniform number for each part [parts]."""
+
+        def one(part, uniform):
+            below = jnp.cumsum(part)
+            return jax.nn.one_hot((below <= uniform * below[-1]).sum(), part.shape[0])
+
+        pieces = jnp.split(chances, np.cumsum(self.sizes)[:-1])
+        return jnp.concatenate([one(piece, uniform[k]) for k, piece in enumerate(pieces)])
+
     def _each(self, f, x):
         if len(set(self.sizes)) == 1:  # equal parts: one operation instead of one per part
             return jax.vmap(f)(x.reshape(len(self.sizes), self.sizes[0])).reshape(-1)

@@ -44,10 +44,10 @@ def observations(spec: Spec, now: TimeStep) -> Groups:
 
 
 def actions(spec: Spec, now: TimeStep, action: Groups) -> Groups:
-    """What every agent does, embedded as float32 [n, A] per group (`Head.embed`), zero where dead."""
+    """What every agent does, embedded as float32 [n, A] per group of `action` (`Head.embed`), zero where dead."""
     done = {}
-    for name, group in spec.groups.items():
-        embedded = jax.vmap(Head(group.action).embed)(action[name])
+    for name in sorted(action):
+        embedded = jax.vmap(Head(spec.groups[name].action).embed)(action[name])
         done[name] = jnp.where(now.alive[name][:, None], embedded, 0.0)
     return done
 

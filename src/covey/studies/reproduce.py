@@ -51,6 +51,12 @@ STUDIES: dict[str, Study] = {
     "credit/e8": Study("covey.studies.credit.spread:e8", "Spread with 3, 6 and 10 agents."),
     "credit/e9": Study("covey.studies.credit.spread:e9", "Do traced credits agree with forked worlds?"),
     "credit/e10": Study("covey.studies.credit.spread:e10", "Which parts of the credit matter?"),
+    "mean-field/ising": Study(
+        "covey.studies.mean_field.ising:ising", "Order of spins against temperature, beside the heat bath and Onsager."
+    ),
+    "mean-field/squeeze": Study(
+        "covey.studies.mean_field.squeeze:squeeze", "Up to 5000 agents look for the sum that pays."
+    ),
 }
 
 

@@ -1,0 +1,1 @@
+"""Studies of mean-field algorithms: `mean-field/ising`, `mean-field/squeeze`."""
