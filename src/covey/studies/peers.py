@@ -72,22 +72,24 @@ def jaxmarl_stepping(effort: Effort) -> Iterator[Row]:
         for lanes in (4,) if effort.tiny else (16, 2048):
             environment = environments.make(ours)
             mine = Loop(environment, algorithms.make("random", environment), lanes=lanes)
-            yield from _against("jaxmarl", f"{ours}, {lanes} lanes", mine, TheirSteps(theirs, lanes), lanes, effort)
+            case, other = f"{ours}, {lanes} lanes", TheirSteps(theirs, lanes)
+            yield from against("jaxmarl", case, mine, other, (lanes, lanes), effort)
 
 
-def _against(bench: str, case: str, mine: Any, theirs: Any, each: int, effort: Effort) -> Iterator[Row]:
-    """Speed of both, and ours over theirs, in turns."""
+def against(bench: str, case: str, mine: Any, theirs: Any, each: tuple[int, int], effort: Effort) -> Iterator[Row]:
+    """Speed of both, and ours over theirs, in turns; `each`: steps in an iteration of ours and of theirs."""
     counts = enough(mine, effort), enough(theirs, effort)
     calls = [partial(call, count) for call, count in zip((mine, theirs), counts, strict=True)]
     rates = [
-        [count * each / s for s in seconds]
-        for count, seconds in zip(counts, in_turns(calls, effort.repeats), strict=True)
+        [count * steps / s for s in seconds]
+        for count, steps, seconds in zip(counts, each, in_turns(calls, effort.repeats), strict=True)
     ]
     yield row(bench, case, rates[0], "environment steps/s")
     yield row(bench, f"{case}, theirs", rates[1], "environment steps/s")
     yield row(bench, case, [a / b for a, b in zip(*rates, strict=True)], "times their speed")
     yield row(bench, case, mine.compile_s, "s to compile")
-    yield row(bench, f"{case}, theirs", theirs.compile_s, "s to compile")
+    if theirs.compile_s:
+        yield row(bench, f"{case}, theirs", theirs.compile_s, "s to compile")
 
 
 def ppo_training(effort: Effort) -> Iterator[Row]:
