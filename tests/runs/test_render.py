@@ -125,6 +125,24 @@ def test_frames(navigation, played):
     np.testing.assert_array_equal(render.frames(navigation, played, [2])[0], pictures[2])
 
 
+@pytest.mark.parametrize(
+    ("id", "options"),
+    [
+        ("navigation", {"agents": 2, "landmarks": 2}),
+        ("pursuit", {}),
+        ("particle/spread", {}),
+        ("routing/small", {}),
+        ("squeeze", {"agents": 5, "rounds": 3}),
+        ("ising", {"size": 4, "time_limit": 3}),
+        ("battle", {"size": 12, "time_limit": 3}),
+    ],
+)
+def test_nothing_of_a_frame_is_left_in_the_next(id, options):
+    world = environments.make(id, **options)
+    happened = record(world, algorithms.make("random", world), (), KEY)
+    np.testing.assert_array_equal(render.frames(world, happened, [0, 1])[1], render.frames(world, happened, [1])[0])
+
+
 def test_worlds_without_a_picture_say_so(played):
     world = environments.make("toy/discrete")
     with pytest.raises(BadInput, match="'toy/discrete' cannot be drawn: give it a method `draw"):

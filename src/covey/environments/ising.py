@@ -116,6 +116,7 @@ class Ising(eqx.Module):
 
     def draw(self, axes: Any, state: Lattice, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
         """The lattice on matplotlib `axes`: up is dark."""
+        axes.clear()
         up = np.asarray(state.up).reshape(self.size, self.size)
         axes.imshow(up, cmap="Blues", vmin=-0.3, vmax=1.2, interpolation="nearest")
         axes.set(xticks=[], yticks=[], title=f"step {int(state.clock)}, order {abs(2 * up.mean() - 1):.2f}")

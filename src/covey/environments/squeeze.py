@@ -139,6 +139,7 @@ class Squeeze(eqx.Module):
 
     def draw(self, axes: Any, state: Sums, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
         """What each sum would earn, on matplotlib `axes`, and the sums that were made."""
+        axes.clear()
         mean, spread = self.squeezes
         x = np.linspace(0.0, float((mean + 2.5 * spread).max()), 400)
         for domain, (mu, sigma, total) in enumerate(zip(mean, spread, np.asarray(state.total), strict=True)):

@@ -167,6 +167,7 @@ class Battle(eqx.Module):
 
     def draw(self, axes: Any, state: Troops, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
         """The map on matplotlib `axes`; the fainter, the weaker."""
+        axes.clear()
         alive = np.asarray(state.alive).reshape(2, -1)
         for army, color in enumerate(("#c8443f", "#2f6db3")):
             there = alive[army]
