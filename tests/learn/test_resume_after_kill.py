@@ -34,7 +34,8 @@ DISCRETE = ("vdn", "qmix", "iql", "mfq")
 QUICK = ("random", "toy/discrete")
 STEPS = 1500
 QUICK_STEPS = 6000  # an algorithm that learns nothing would be done before it could be killed
-LONG_STEPS = 64_000  # and so would one that learns once in 128 steps
+LONG_STEPS = 64_000  # and so would one that learns once in 32 or 128 steps
+ON_POLICY = ("ippo", "mappo", "credit-mappo", "ac", "mfac", "mf-ppo")
 
 
 def final_run(folder):
@@ -73,7 +74,7 @@ def pairs() -> list:
     table += [(x, world) for world in ("toy/continuous", "toy/graph") for x in ALIASES if x not in DISCRETE]
     table.append(("att-maddpg", "routing/small-contended"))
     slow = [
-        pytest.param(*pair, LONG_STEPS if pair[0].endswith("ppo") else STEPS, marks=pytest.mark.learn)
+        pytest.param(*pair, LONG_STEPS if pair[0] in ON_POLICY else STEPS, marks=pytest.mark.learn)
         for pair in table
         if pair != QUICK
     ]
