@@ -48,7 +48,7 @@ class State(NamedTuple):
 
 
 class MeanFieldQ(Algorithm):
-    """The rule. Works for discrete choices, groups of any sizes, masks and deaths; the cost is linear in agents."""
+    """The rule. Works for discrete choices, groups of any sizes, masks and deaths."""
 
     spec: Spec = eqx.field(static=True)
     groups: tuple[str, ...] = eqx.field(static=True)
