@@ -24,6 +24,7 @@ from covey.algorithms.mean_field.means import Everybody
 from covey.algorithms.mean_field.networks import Network
 from covey.algorithms.mean_field.q import MeanFieldQ
 from covey.algorithms.random import random
+from covey.algorithms.self_play import SelfPlay
 from covey.core.algorithm import Algorithm
 from covey.core.types import Spec
 from covey.environments import toy
@@ -33,7 +34,9 @@ from covey.nn.mixers import Monotone
 from covey.testing import laws
 from covey.testing.garble import has_dead, has_padding
 
-WORLDS = {"discrete": toy.discrete, "continuous": toy.continuous, "graph": toy.graph}
+WORLDS = {"discrete": toy.discrete, "continuous": toy.continuous, "graph": toy.graph, "duel": toy.duel}
+SHARED = ("discrete", "continuous", "graph")
+"""Worlds that every algorithm is made for that is not about special ones."""
 
 
 class Row(NamedTuple):
@@ -46,7 +49,7 @@ class Row(NamedTuple):
     make: Callable[[Spec], Algorithm]
     quick: tuple[str, ...]
     home: str | None = None
-    worlds: tuple[str, ...] = tuple(WORLDS)
+    worlds: tuple[str, ...] = SHARED
 
 
 def small_ddpg(alias: Callable[..., ddpg.DDPG], spec: Spec) -> ddpg.DDPG:
@@ -89,14 +92,22 @@ def mixing_row(alias: Callable[..., value.Mixing], *quick: str, **settings: Any)
     return Row(functools.partial(small_mixing, alias, **settings), quick, worlds=("discrete",))
 
 
-def field_row(alias: Callable[..., Any], *quick: str, worlds: tuple[str, ...] = tuple(WORLDS), **settings: Any) -> Row:
+def field_row(alias: Callable[..., Any], *quick: str, worlds: tuple[str, ...] = SHARED, **settings: Any) -> Row:
     return Row(functools.partial(small_field, alias, **settings), quick, worlds=worlds)
+
+
+def self_play_row(small: Callable[..., Any], alias: Callable[..., Any], home: str | None, **settings: Any) -> Row:
+    def make(spec: Spec) -> SelfPlay:
+        inner = small(functools.partial(alias, groups=("left",)), spec, **settings)
+        return SelfPlay(spec, inner, past=2, every=32)
+
+    return Row(make, ("duel",), home, ("duel",))
 
 
 CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, warmup=0, width=8)}
 RECURRENT: dict[str, Any] = {"units": 4, "sequence": 2, "burn_in": 1}
 ALGORITHMS = {
-    "random": Row(random, tuple(WORLDS), "discrete"),
+    "random": Row(random, SHARED, "discrete"),
     "iddpg": ddpg_row(ddpg.iddpg, "continuous", home="continuous"),
     "maddpg": ddpg_row(ddpg.maddpg, "discrete"),
     "ps-maddpg": ddpg_row(ddpg.ps_maddpg, "graph"),
@@ -113,6 +124,8 @@ ALGORITHMS = {
     "ac": field_row(mean_ac.ac, "continuous"),
     "mfac": field_row(mean_ac.mfac, "graph"),
     "mf-ppo": field_row(mean_ac.mf_ppo, "continuous"),
+    "self-play-mfq": self_play_row(small_field, mean_q.mfq, "duel"),
+    "self-play-mappo": self_play_row(small_ppo, ppo.mappo, None, units=4, sequence=2, burn_in=1),
     "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",)),
 }
 
@@ -122,6 +135,7 @@ CORE = (
     laws.law_finite,
     laws.law_learns,
     laws.law_ledger,
+    laws.law_acting,
     laws.law_padding,
     laws.law_dead,
     laws.law_save_and_load,
@@ -191,7 +205,7 @@ def test_the_rows_are_sound():
 @pytest.mark.parametrize("rule", [small_ddpg, small_ppo])
 def test_every_rule_is_held_to_the_laws_in_every_world_by_make_test(rule):
     rows = [row for row in ALGORITHMS.values() if getattr(row.make, "func", None) is rule]
-    assert {world for row in rows for world in row.quick} == set(WORLDS)
+    assert {world for row in rows for world in row.quick} == set(SHARED)
     assert any(row.home for row in rows)
 
 
@@ -200,4 +214,5 @@ def test_the_worlds_give_the_laws_something_to_say():
     assert has_padding(toy.discrete().spec)
     assert has_padding(toy.graph().spec)
     assert has_dead(pair("random", "discrete").rollouts)
+    assert has_dead(pair("self-play-mfq", "duel").rollouts)
     assert pair("random", "discrete").rollouts[0].now.legal

@@ -127,6 +127,11 @@ class ReportsInfinity(Sound):
         return state, {"loss": jnp.inf * (1 + step)}
 
 
+class ForgetsInActing(Sound):
+    def acting(self, state):
+        return jax.tree.map(lambda w: -w, state)
+
+
 class HidesItsParameters(Sound):
     def parameters(self, state):
         return jax.tree.map(lambda w: w.astype(jnp.int32), state)
@@ -169,6 +174,7 @@ BROKEN = [
     (AveragesOverSeeds, laws.law_alone, "a seed alone"),
     (Diverges, laws.law_finite, "are not finite"),
     (ListensToTheDead, laws.law_learns, "nothing is learned in 8 iterations"),
+    (ForgetsInActing, laws.law_acting, "acts otherwise"),
     (ReportsInfinity, laws.law_finite, "['loss'] are infinite"),
 ]
 

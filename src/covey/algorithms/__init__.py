@@ -2,6 +2,7 @@
 
 An id is an alias (a paper: an update rule plus the parts that paper chose), a rule of the given world, or
 `package.module:factory`. Aliases and factories are functions `(spec, *, preset="tuned", groups=None) -> Algorithm`.
+`self-play/ID` is one policy for both sides of a world, which the algorithm called ID learns.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ if TYPE_CHECKING:  # `covey list` needs no more than the names
 
 PRESETS = ("tuned", "paper")
 FIELD_PRESETS = (*PRESETS, "legacy", "table")
+
+
+SELF_PLAY = "self-play/"
+"""What ids begin with that stand for one policy on both sides."""
 
 
 class Alias(NamedTuple):
@@ -106,13 +111,13 @@ def make(id: str, environment: Any, *, preset: str = "tuned", groups: tuple[str,
     for name in groups or ():
         if name not in spec.groups:
             raise unknown(f"in the world {spec.name!r} the group", name, spec.groups)
+    if id.replace("_", "-").startswith(SELF_PLAY):
+        return _self_play(id[len(SELF_PLAY) :], environment, preset, groups)
     if ":" in id:
         return _built(locate(id, "algorithm"), spec, preset, groups)
     name = id.replace("_", "-")
     if name in ALIASES:
-        if preset not in ALIASES[name].presets:
-            raise unknown(f"of the algorithm {name!r} the preset", preset, ALIASES[name].presets)
-        return _built(ALIASES[name].factory(), spec, preset, groups)
+        return _built(_alias(name, preset), spec, preset, groups)
     return _rule(name, environment, preset, groups)
 
 
@@ -126,6 +131,28 @@ def _built(factory: Callable[..., Algorithm], spec: Any, preset: str, groups: tu
     taken = inspect.signature(factory).parameters
     options = {name: value for name, value in (("preset", preset), ("groups", groups)) if name in taken}
     return factory(spec, **options)
+
+
+def _alias(name: str, preset: str) -> Callable[..., Algorithm]:
+    if preset not in ALIASES[name].presets:
+        raise unknown(f"of the algorithm {name!r} the preset", preset, ALIASES[name].presets)
+    return ALIASES[name].factory()
+
+
+def _self_play(id: str, environment: Any, preset: str, groups: tuple[str, ...] | None) -> Algorithm:
+    from covey.algorithms.self_play import self_play
+
+    if groups is not None:
+        raise BadInput(f"self-play is about all sides, and was asked to control {list(groups)} only.")
+    name = id.replace("_", "-")
+    if ":" not in id and name not in ALIASES:
+        raise unknown("for self-play the algorithm", name, ALIASES)
+    factory = locate(id, "algorithm") if ":" in id else _alias(name, preset)
+
+    def alias(spec: Any, groups: tuple[str, ...]) -> Algorithm:
+        return _built(factory, spec, preset, groups)
+
+    return self_play(alias, environment.spec)
 
 
 def _rule(name: str, environment: Any, preset: str, groups: tuple[str, ...] | None) -> Algorithm:

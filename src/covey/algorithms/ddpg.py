@@ -187,6 +187,9 @@ class DDPG(Algorithm):
     def parameters(self, state):
         return state.nets
 
+    def acting(self, state):
+        return state._replace(buffer=())
+
     def rotate(self, state: State, shift: int) -> State | None:
         """The state with agent i's networks given to agent i + shift of its group; None where agents share some, and
         where learning draws noise for each number: smoothed targets, discrete choices."""

@@ -27,3 +27,6 @@ class Part(Algorithm):
 
     def parameters(self, state):
         return self.inner.parameters(state)
+
+    def acting(self, state):
+        return self.inner.acting(state)

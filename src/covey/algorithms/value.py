@@ -156,6 +156,9 @@ class Mixing(Algorithm):
     def parameters(self, state):
         return state.nets
 
+    def acting(self, state):
+        return state._replace(buffer=())
+
     def rotate(self, state: State, shift: int) -> State | None:
         """The state with agent i's values given to agent i + shift of its group; None where a number means more."""
         if self.shared or not isinstance(self.mixer, Sum) or self.base:

@@ -20,7 +20,10 @@ from covey.runs import config as configs
 from covey.runs.config import Config, Origin
 from covey.runs.train import lanes
 
-CONFIGURED = ("steps", "seeds", "envs", "seed", "evaluate_every", "episodes", "checkpoint_every_s", "chunk")
+CONFIGURED = (
+    *("steps", "seeds", "envs", "seed", "evaluate_every", "episodes"),
+    *("checkpoint_every_s", "keep_every", "chunk"),
+)
 """Settings that are fields of `Config`."""
 
 

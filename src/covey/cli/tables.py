@@ -10,6 +10,7 @@ from covey.runs.compare import Comparison
 from covey.runs.config import Config
 from covey.runs.evaluate import Evaluation
 from covey.runs.live import spread
+from covey.runs.tournament import Estimate, Tournament
 
 WIDE = 10_000
 """Columns that a file or a pipe has: no line of a table is folded there."""
@@ -44,6 +45,33 @@ def show_comparison(comparison: Comparison) -> None:
         numbers = [spread(x) for x in (row.returns, row.per_step)] + ["" if row.regret is None else spread(row.regret)]
         table.add_row(row.label, *([row.group] if len(groups) > 1 else []), *numbers, row.over, row.knows)
     _print(table, comparison.reference)
+
+
+def show_tournament(tournament: Tournament) -> None:
+    """What every row scored of all points against every column, in percent; and ratings, the strongest first."""
+    ratings, shares, sides = tournament.ratings(), tournament.shares(), tournament.by_side()
+    order = sorted(range(len(ratings)), key=lambda i: -ratings[i].value)
+    table = Table(title=f"{tournament.world}: points, % [95 %]", title_justify="left", box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    table.add_column("Elo [95 %]", justify="right")
+    for j in order:
+        table.add_column(f"against {tournament.labels[j]}", justify="right", overflow="fold")
+    for i in order:
+        cells = [f"{100 * shares[i, j].value:.1f} [{_percent(shares[i, j])}]" if i != j else "" for j in order]
+        rating = ratings[i]
+        table.add_row(tournament.labels[i], f"{rating.value:.0f} [{rating.low:.0f}, {rating.high:.0f}]", *cells)
+    _print(table, None)
+    first, second = tournament.sides
+    apart = max(sides, key=lambda pair: abs(sides[pair][0] - sides[pair][1]))
+    one, other = (tournament.labels[i] for i in apart)
+    print(
+        f"{tournament.games} games a pair, half on either side; the side matters most to {one} against {other}: "
+        f"{100 * sides[apart][0]:.1f} % as {first}, {100 * sides[apart][1]:.1f} % as {second}."
+    )
+
+
+def _percent(share: Estimate) -> str:
+    return f"{100 * share.low:.1f}, {100 * share.high:.1f}"
 
 
 def _print(table: Table, reference: Reference | None) -> None:

@@ -41,6 +41,8 @@ class Settings:
     """Episodes of each seed in an evaluation."""
     checkpoint_every_s: float = 300.0
     """Seconds between checkpoints."""
+    keep_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the newest two)")] = None
+    """Environment steps between checkpoints that are kept for good."""
     chunk: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: about a second's worth)")] = None
     """Iterations between two reports."""
     quiet: FlagCreatePairsOff[bool] = False

@@ -1,8 +1,9 @@
-"""`covey evaluate`, `covey render` and `covey compare`: what to do with runs."""
+"""`covey evaluate`, `covey render`, `covey compare` and `covey tournament`: what to do with runs."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -119,6 +120,50 @@ def compare(args: list[str]) -> int:
     comparison = compare(asked.what, world, asked.episodes)
     _warn(comparison.warnings)
     show_comparison(comparison)
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TournamentArguments:
+    """Everybody against everybody in a world with two sides that are alike, and Elo's ratings.
+
+    Every seed of a run meets every seed of another, as often on the one side as on the other. RUN@STEP is a checkpoint
+    of a run (`covey train --keep-every`). Intervals are 95 %, from drawing seeds and games anew.
+
+    Examples:
+      covey tournament runs/first runs/second charge random
+      covey tournament runs/first runs/first@20000 --games 400
+    """
+
+    what: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN|RUN@STEP|ALGORITHM", help_behavior_hint="")] = ()
+    """Run folders, their checkpoints, and ids of algorithms that need no training."""
+    environment: Annotated[str | None, arg(metavar="ID", help_behavior_hint="(default: the first run's)")] = None
+    """The world to play in."""
+    games: int = 200
+    """Games of every two contenders, at least."""
+    json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Write the results there too."""
+
+
+def tournament(args: list[str]) -> int:
+    """`covey tournament`."""
+    asked = parse(TournamentArguments, args, "tournament")
+    if not asked.what:
+        raise BadInput("who should play? Give run folders and rules: `covey tournament runs/first charge`.")
+    from covey import environments
+    from covey.cli.tables import show_tournament
+    from covey.runs.files import write_atomically, writing
+    from covey.runs.tournament import tournament
+    from covey.runs.train import use_compilation_cache
+
+    use_compilation_cache()
+    world = None if asked.environment is None else environments.make(asked.environment)
+    played = tournament(asked.what, world, asked.games)
+    _warn(played.warnings)
+    show_tournament(played)
+    if asked.json:
+        with writing(f"the file {asked.json}"):
+            write_atomically(asked.json, json.dumps(played.summary(), indent=1).encode())
     return 0
 
 

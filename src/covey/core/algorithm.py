@@ -61,6 +61,10 @@ class Algorithm(eqx.Module):
         """The part of the state that must stay finite and that acting needs."""
         return state
 
+    def acting(self, state: Any) -> Any:
+        """A state to act with, in which nothing is left of what only learning needs, such as a replay."""
+        return state
+
     def ledgers(self, state: Any, rollout: Transition) -> dict[str, Any]:
         """Per group, who earned what in the first episode of each lane of a rollout [T, E, ...] that was played without
         exploring (`covey.learning.credit:Ledger`); nothing for algorithms that do not know."""
@@ -132,6 +136,9 @@ class Around(Algorithm):
     def init(self, key, lanes):
         return self.inner.init(key, lanes)
 
+    def acting(self, state):
+        return self.inner.acting(state)
+
 
 class Frozen(Around):
     """A trained algorithm that learns no more: it acts greedily with the `state` it was given."""
@@ -144,6 +151,9 @@ class Frozen(Around):
     def act(self, state, memory, now, key, step, *, explore):
         action, memory, _ = self.inner.act(self.state, memory, now, key, step, explore=False)
         return action, memory, ()
+
+    def acting(self, state):
+        return state
 
     def ledgers(self, state, rollout):
         return self.inner.ledgers(self.state, rollout)
@@ -214,6 +224,9 @@ class Mixed(Algorithm):
 
     def parameters(self, state):
         return tuple(part.parameters(s) for part, s in zip(self.parts, state, strict=True))
+
+    def acting(self, state):
+        return tuple(part.acting(s) for part, s in zip(self.parts, state, strict=True))
 
     def ledgers(self, state, rollout):
         found = [part.ledgers(s, rollout) for part, s in zip(self.parts, state, strict=True)]

@@ -2,10 +2,12 @@
 
     run/         the arrays of the run (orbax)
     world.bin    a saved host world, where the world offers one
-    about.json   format, step, identity (algorithm, world, shapes), versions, host facts, digests of the files above
+    about.json   format, step, identity (algorithm, world, shapes), versions, host facts, digests of the files above,
+                 and whether it is kept for good
 
 A checkpoint is written aside, flushed, and renamed into place, so that at any moment every folder with a plain number
-for a name is complete. The newest two are kept; one that does not match its digests is passed over for the one before.
+for a name is complete. The newest two are kept, and those that are meant to stay. One that does not match its digests
+is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -111,8 +113,10 @@ def save(
     versions: dict[str, str],
     host: dict[str, Any],
     world: bytes | None = None,
+    for_good: bool = False,
 ) -> Path:
-    """Write `run` under `folder` (a run's `checkpoints/`) and return where; older checkpoints beyond two are removed.
+    """Write `run` under `folder` (a run's `checkpoints/`) and return where; older checkpoints beyond two are removed,
+    unless they were saved `for_good`.
 
     `host` is what the host's side of the loop needs to go on (JSON). A full or read-only disk is a BadInput, and leaves
     the earlier checkpoints as they were.
@@ -137,6 +141,7 @@ def save(
                 "shapes": _shapes(arrays),
                 "keys": key_kinds(run),
                 "files": _digests(aside),
+                "for_good": for_good,
             }
             (aside / "about.json").write_text(json.dumps(about, indent=1))
             sync_tree(aside)
@@ -147,8 +152,17 @@ def save(
         finally:
             _discard_leftovers(folder)
         for old in _steps(folder)[KEEP:]:
-            shutil.rmtree(folder / str(old))
+            if not _stays(folder / str(old)):
+                shutil.rmtree(folder / str(old))
     return final
+
+
+def _stays(folder: Path) -> bool:
+    """Was this checkpoint saved for good? One that says nothing was not."""
+    try:
+        return bool(json.loads((folder / "about.json").read_text()).get("for_good"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def forget_after(folder: Path, step: int) -> None:
@@ -225,6 +239,18 @@ def latest(folder: Path) -> Saved | None:
     if complaints:
         raise BadInput("; ".join(complaints) + "; no earlier one is left, so start the run anew in another folder.")
     return None
+
+
+def at(folder: Path, step: int) -> Saved:
+    """The checkpoint of one step; BadInput where it is not there, or damaged."""
+    there = _steps(folder)
+    if step not in there:
+        steps = ", ".join(map(str, there[::-1])) or "none"
+        raise BadInput(f"{folder} has no checkpoint of step {step}; those that it has: {steps}.")
+    fault = _fault(folder / str(step))
+    if fault is not None:
+        raise BadInput(f"the checkpoint {folder / str(step)} is damaged: {fault}.")
+    return Saved(folder / str(step), json.loads((folder / str(step) / "about.json").read_text()))
 
 
 def _fault(folder: Path) -> str | None:

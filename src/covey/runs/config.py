@@ -68,6 +68,8 @@ class Config:
     """Episodes of each seed in an evaluation."""
     checkpoint_every_s: float = 300.0
     """Seconds between checkpoints."""
+    keep_every: int | None = None
+    """Environment steps between checkpoints that are kept for good; None: the newest two are all that is kept."""
     chunk: int | None = None
     """Iterations between two reports; None: about a second's worth, measured once."""
 
@@ -75,7 +77,7 @@ class Config:
         for name in ("steps", "seeds", "envs", "episodes"):
             if getattr(self, name) < 1:
                 raise BadInput(f"`{name}` must be at least 1, got {getattr(self, name)}.")
-        for name in ("evaluate_every", "chunk"):
+        for name in ("evaluate_every", "keep_every", "chunk"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise BadInput(f"`{name}` must be at least 1 or left out, got {getattr(self, name)}.")
         if self.checkpoint_every_s < 0:

@@ -58,8 +58,8 @@ def _act(algorithm, state, memory, now, key, step, explore):
     return algorithm.act(state, memory, now, key, step, explore=explore)
 
 
-def open_run(folder: str | Path, environment: Any = None) -> Trained:
-    """The newest whole checkpoint of a run folder.
+def open_run(folder: str | Path, environment: Any = None, step: int | None = None) -> Trained:
+    """The newest whole checkpoint of a run folder, or that of a `step`.
 
     `environment` is needed only for a run whose world was given as an object that cannot be written as text.
     """
@@ -67,7 +67,8 @@ def open_run(folder: str | Path, environment: Any = None) -> Trained:
     if not (folder / "config.yaml").exists():
         raise BadInput(f"{folder} is not a run folder: it has no config.yaml.")
     config = configs.read(folder / "config.yaml", environment)
-    saved = checkpoint.latest(folder / "checkpoints")
+    checkpoints = folder / "checkpoints"
+    saved = checkpoint.latest(checkpoints) if step is None else checkpoint.at(checkpoints, step)
     if saved is None:
         raise BadInput(f"the run {folder} has no checkpoint yet: let it train longer.")
     checkpoint.check(saved, identity(config))

@@ -57,7 +57,7 @@ class Session:
             self.compile()
         while self.step < self.config.end:
             self.advance()
-            if self.evaluation_due():
+            if self.due(self.config.evaluate_every):
                 self.evaluate_on_the_way()
             asked = request.number is not None
             if asked or self.step >= self.config.end or self.saving_due():
@@ -99,7 +99,8 @@ class Session:
 
     def next_length(self) -> int:
         """Iterations of the next chunk: the pace, but never across an evaluation, the end or the end of warm-up."""
-        stops = [self.config.end, self.next_evaluation()] + [self.warm_at] * (self.step < self.warm_at)
+        stops = [self.next(self.config.evaluate_every), self.next(self.config.keep_every)]
+        stops += [self.warm_at] * (self.step < self.warm_at)
         return min(self.pace.length, (min(stops) - self.step) // self.config.iteration)
 
     def report(self, kind: str, values: Mapping[str, np.ndarray]) -> None:
@@ -128,17 +129,17 @@ class Session:
             f"{self.step:,} ({kept} in {self.folder}): lower the learning rates or clip more, and train again."
         )
 
-    # ---------------------------------------------------------------------------------------------------- evaluation
-
-    def next_evaluation(self) -> int:
-        every = self.config.evaluate_every
+    def next(self, every: int | None) -> int:
+        """The step of the next whole iteration at which what comes `every` steps is due; the end at the latest."""
         if every is None:
             return self.config.end
-        return _round_up((self.step // every + 1) * every, self.config.iteration)
+        return min(_round_up((self.step // every + 1) * every, self.config.iteration), self.config.end)
 
-    def evaluation_due(self) -> bool:
-        every = self.config.evaluate_every
+    def due(self, every: int | None) -> bool:
+        """Is it due now?"""
         return every is not None and self.step // every > (self.step - self.config.iteration) // every
+
+    # ---------------------------------------------------------------------------------------------------- evaluation
 
     def evaluate_on_the_way(self) -> None:
         world = self.config.environment
@@ -173,14 +174,17 @@ class Session:
     # -------------------------------------------------------------------------------------------------------- saving
 
     def saving_due(self) -> bool:
-        return time.monotonic() - self.saved_time >= self.config.checkpoint_every_s
+        late = time.monotonic() - self.saved_time >= self.config.checkpoint_every_s
+        return late or self.due(self.config.keep_every)
 
     def save(self, world: bool = True) -> None:
         """A checkpoint; without the world where that cannot be saved, or shall not (`world`) because it failed."""
         there = world and self.config.hosted and self._can_save_world()
         kept = self.config.environment.save() if there else None
         host = {"pace": list(self.pace), "train_s": self.train_s}
-        checkpoint.save(self.folder / "checkpoints", self.run, self.identity, configs.versions(), host, kept)
+        stays = self.due(self.config.keep_every)
+        folder, versions = self.folder / "checkpoints", configs.versions()
+        checkpoint.save(folder, self.run, self.identity, versions, host, kept, for_good=stays)
         self.saved_at, self.saved_time = self.step, time.monotonic()
 
     def rescue(self) -> None:

@@ -47,6 +47,7 @@ def train(
     evaluate_every: int | None = None,
     episodes: int = 32,
     checkpoint_every_s: float = 300.0,
+    keep_every: int | None = None,
     chunk: int | None = None,
     quiet: bool = False,
     trackers: Iterable[str | journal.Tracker] = (),
@@ -77,6 +78,7 @@ def train(
         evaluate_every=evaluate_every,
         episodes=episodes,
         checkpoint_every_s=checkpoint_every_s,
+        keep_every=keep_every,
         chunk=chunk,
     )
     return execute(config, out=out, resume=resume, quiet=quiet, trackers=trackers)

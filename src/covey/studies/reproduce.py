@@ -57,6 +57,9 @@ STUDIES: dict[str, Study] = {
     "mean-field/squeeze": Study(
         "covey.studies.mean_field.squeeze:squeeze", "Up to 5000 agents look for the sum that pays."
     ),
+    "mean-field/battle": Study(
+        "covey.studies.mean_field.battle:battle", "Armies of learners against each other, and inside MAgent2."
+    ),
 }
 
 

@@ -104,6 +104,9 @@ class GarbledActors(Algorithm):
     def parameters(self, state):
         return self.inner.parameters(state)
 
+    def acting(self, state):
+        return self.inner.acting(state)
+
 
 def has_padding(spec: Spec) -> bool:
     return any(group.obs_valid() is not None for group in spec.groups.values())

@@ -192,6 +192,17 @@ def law_save_and_load(pair: Pair, folder: Path) -> None:
     agree("a run that was saved and loaded goes on differently", restored, pair.played)
 
 
+def law_acting(pair: Pair) -> None:
+    """What only learning needs is not missed in acting."""
+    run, now = pair.alone, _at(pair.rollouts[0].now, 0)
+    if not jax.tree.leaves(run.agent):
+        return
+    less = run._replace(agent=jax.vmap(pair.algorithm.acting)(run.agent))
+    key = jax.random.split(jax.random.key(1), 1)
+    done = pair._choose(less._replace(now=now), key)[0]
+    agree("an algorithm acts otherwise on what its `acting` leaves of a state", done, pair.actions(now), ROUNDING)
+
+
 def law_ledger(pair: Pair) -> None:
     """What a ledger accounts for is what was earned, but for rounding."""
     agent, rollout = pair.alone.agent, pair.rollouts[0]
@@ -360,6 +371,7 @@ LAWS = (
     law_finite,
     law_learns,
     law_ledger,
+    law_acting,
     law_hosted,
     law_alone,
     law_padding,

@@ -159,6 +159,9 @@ class MeanFieldQ(Algorithm):
     def parameters(self, state):
         return state.nets
 
+    def acting(self, state):
+        return state._replace(buffer=())
+
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):
