@@ -11,12 +11,18 @@ from covey import algorithms
 from covey.core.errors import BadInput
 from covey.environments import make
 from covey.environments.battle import formation
-from covey.environments.battle.engagement import NOBODY, attacks, moves
+from covey.environments.battle.engagement import NOBODY, attacks, attacks_at_once, moves, moves_at_once
 from covey.environments.battle.orders import ARMIES, ATTACKS, CHOICES, MOVES, STAY
 from covey.testing import check_environment
 
+OPTIONS = (
+    {},
+    {"minimap": True, "features": True, "order": "fair"},
+    {"nearest": 1, "order": "simultaneous"},
+)
 
-@pytest.mark.parametrize("options", [{}, {"minimap": True, "features": True, "order": "fair"}, {"nearest": 1}])
+
+@pytest.mark.parametrize("options", OPTIONS)
 def test_the_world_keeps_its_promises(options):
     assert check_environment(make("battle", size=12, time_limit=5, **options)) == []
 
@@ -80,6 +86,25 @@ def test_moves_in_parallel_are_moves_in_sequence():
         order = rng.permutation(n)
         found = resolved(*map(jnp.asarray, (order, moving, cell, occupant[cell])), cells)
         np.testing.assert_array_equal(found, moves_in_sequence(order, moving, place, cell))
+
+
+def test_attacks_at_once():
+    """0 and 1 strike 2, who dies of the second blow; 2 strikes back all the same; 3 strikes nobody, 4 does not."""
+    target = jnp.array([2, 2, 0, NOBODY, NOBODY - 1])
+    enough = jnp.array([1, 6, 2, 6, 6])
+    found = attacks_at_once(jnp.array([3, 1, 4, 0, 2]), target, enough)
+    assert found.acted.tolist() == [True, True, True, True, False]
+    assert found.hit.tolist() == [False, True, False, False, False]
+    assert found.killed.tolist() == [True, False, True, False, False], "1 came before 0, and was not enough"
+    assert found.taken.tolist() == [1, 0, 2, 0, 0]
+    assert found.died.tolist() == [True, False, True, False, False]
+
+
+def test_moves_at_once():
+    """0 and 1 want the free cell 7, 2 follows 0, 3 stays."""
+    moving, cell = jnp.array([True, True, True, False]), jnp.array([7, 7, 0, 3])
+    occupant = jnp.array([NOBODY, NOBODY, 0, 3])
+    assert moves_at_once(jnp.array([1, 0, 2, 3]), moving, cell, occupant, 9).tolist() == [False, True, False, False]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -172,6 +197,27 @@ def test_every_step_is_the_engines(size):
         if done:
             break
     assert deaths > 3
+
+
+@pytest.mark.parametrize("size", [16, 20, 40, 45])
+def test_armies_stand_where_magent_places_them(size):
+    battle_v4 = pytest.importorskip("magent2.environments.battle_v4")
+    env = battle_v4.parallel_env(map_size=size)
+    env.reset()
+    engine = env.unwrapped.env
+    for handle, places in zip(engine.get_handles(), formation(size), strict=True):
+        np.testing.assert_array_equal(engine.get_pos(handle), places)
+
+
+def test_chance_earns_what_it_earns_in_the_engine():
+    """64 v 64 for 400 steps: an army's agents earn about -1050 together, and few of them die."""
+    from covey.runs.evaluate import evaluate
+
+    world = make("battle")
+    found = evaluate(world, algorithms.make("random", world), (), jax.random.key(0), 4, seeds=1).values
+    for army in ARMIES:
+        assert -1100 < 64 * found[f"return/{army}/mean_agent"].mean() < -1000
+        assert found[f"world/kills_{army}"].mean() < 8
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -349,7 +349,7 @@ def test_assigned_landmarks_are_covered():
         ("spread", {"seen_agents": 0}, "see at least one"),
         ("tag", {"obstacles": -1}, "`obstacles` is -1"),
         ("tag", {"prey_speed": 0.0}, "`prey_speed` is 0.0"),
-        ("formation", {"agents": 8}, "up to 7 agents"),
+        ("formation", {"agents": 13}, "up to 12 agents"),
         ("simple", {"time_limit": 0}, "at least one step"),
     ],
 )

@@ -50,11 +50,15 @@ def environments() -> dict[str, str]:
 
 
 def algorithms() -> dict[str, str]:
-    from covey.algorithms import ALIASES, RULES
+    from covey.algorithms import ALIASES, RULES, SELF_PLAY
 
     learners = {name: alias.summary for name, alias in ALIASES.items()}
     rules = {f"rules of {home}{'*' * home.endswith('/')}": ", ".join(names) for home, names in RULES.items()}
-    return learners | {"package.module:function": "An algorithm of yours."} | rules
+    own = {
+        f"{SELF_PLAY}ALGORITHM": "One policy for both sides of a world, which that algorithm learns.",
+        "package.module:function": "An algorithm of yours.",
+    }
+    return learners | own | rules
 
 
 def studies() -> dict[str, str]:

@@ -32,7 +32,7 @@ class Settings:
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: a new one under runs/)")] = None
     """The run folder."""
     resume: FlagCreatePairsOff[bool] = False
-    """Go on from the newest checkpoint in --out; without names, with that run's own settings."""
+    """Go on from the newest checkpoint in --out; without names, as it was set."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A run's config.yaml to take everything from; flags change it."""
     evaluate_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: only at the end)")] = None
@@ -41,8 +41,8 @@ class Settings:
     """Episodes of each seed in an evaluation."""
     checkpoint_every_s: float = 300.0
     """Seconds between checkpoints."""
-    keep_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the newest two)")] = None
-    """Environment steps between checkpoints that are kept for good."""
+    keep_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the last two)")] = None
+    """Environment steps between checkpoints that stay."""
     chunk: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: about a second's worth)")] = None
     """Iterations between two reports."""
     quiet: FlagCreatePairsOff[bool] = False
@@ -57,8 +57,7 @@ class Settings:
 class Overview(Settings):
     """Train an algorithm in an environment, or go on with a run.
 
-    With both names, --help also shows the algorithm's own fields (--gamma, --critic.heads, ...) and the world's options
-    (--env.NAME).
+    With both names, --help also shows the algorithm's own fields (--gamma, ...) and the world's options (--env.NAME).
 
     Examples:
       covey train att-maddpg routing/small --help

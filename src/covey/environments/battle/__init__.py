@@ -32,7 +32,8 @@ def battle(
         time_limit: Length of a battle, in steps.
         minimap: Soldiers also see where the armies are as a whole.
         features: Soldiers also know their number, their last action, what it earned, and where they are.
-        order: Who moves first: the red army and lower numbers, as in MAgent2, or whoever is drawn (`fair`).
+        order: Who acts first: the red army and lower numbers move first, as in MAgent2; whoever is drawn (`fair`); or
+            all strike and move at once (`simultaneous`).
         sides: Draw which army begins on the left, instead of the red one.
         nearest: How many of the nearest comrades each soldier lists as neighbors.
     """

@@ -2,10 +2,12 @@
 
 MAgent carries out attacks in a random order and moves in the order of agents, one after the other. Who acts later sees
 what the earlier have done. Both are resolved here for all agents together, in a few rounds, to the same result.
+By the rules beside them (`..._at_once`) all do act at once, without an advantage for anybody; they are not MAgent's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -36,17 +38,11 @@ def attacks(order: Any, target: Any, enough: Any) -> Blows:
     n = len(order)
     attacking, aimed = target >= NOBODY, target >= 0
     victim = jnp.where(aimed, target, n)
-    sequence = jnp.argsort(victim * n + order)  # by victim, then in the order of attacks
-    of = victim[sequence]
+    numbered = _counter(order, victim)
     never = jnp.int32(n)
 
     def counted(death: Any) -> Any:
-        """Which blow at its victim every attack is, 1 for the first; 0 where it does not count."""
-        valid = (aimed & (order < death))[sequence]
-        running = jnp.cumsum(valid)
-        begins = jnp.concatenate([jnp.ones(1, bool), of[1:] != of[:-1]])
-        before = jax.lax.cummax(jnp.where(begins, running - valid, -1))
-        return jnp.zeros(n, jnp.int32).at[sequence].set(jnp.where(valid, running - before, 0).astype(jnp.int32))
+        return numbered(aimed & (order < death))
 
     def deaths(number: Any) -> Any:
         """When everybody dies, in the order of attacks; `never` for those who live on."""
@@ -75,6 +71,34 @@ def attacks(order: Any, target: Any, enough: Any) -> Blows:
     )
 
 
+def attacks_at_once(order: Any, target: Any, enough: Any) -> Blows:
+    """As `attacks`, where all who live when the step begins strike, whoever dies of it; of those who strike the same
+    enemy, who strikes the blow that is one too many has killed it. `order` decides who that is, and nothing else."""
+    n = len(order)
+    aimed = target >= 0
+    victim = jnp.where(aimed, target, n)
+    taken = jnp.zeros(n + 1, jnp.int32).at[victim].add(1)[:n]
+    killed = aimed & (_counter(order, victim)(aimed) == enough[jnp.minimum(victim, n - 1)])
+    return Blows(acted=target >= NOBODY, hit=aimed & ~killed, killed=killed, taken=taken, died=taken >= enough)
+
+
+def _counter(order: Any, victim: Any) -> Callable[[Any], Any]:
+    """Counts blows: which one at its victim every attack is, 1 for the first, of those that `counts` [n] says; 0 for
+    the others."""
+    n = len(order)
+    sequence = jnp.argsort(victim * n + order)  # by victim, then in the order of attacks
+    of = victim[sequence]
+
+    def counted(counts: Any) -> Any:
+        valid = counts[sequence]
+        running = jnp.cumsum(valid)
+        begins = jnp.concatenate([jnp.ones(1, bool), of[1:] != of[:-1]])
+        before = jax.lax.cummax(jnp.where(begins, running - valid, -1))
+        return jnp.zeros(n, jnp.int32).at[sequence].set(jnp.where(valid, running - before, 0).astype(jnp.int32))
+
+    return counted
+
+
 def moves(order: Any, moving: Any, cell: Any, occupant: Any, cells: int) -> Any:
     """Who gets where it wants, bool [n], if all move in sequence. `moving` [n]: who wants to go elsewhere, to `cell`
     [n], where `occupant` [n] stands at the beginning; `NOBODY` if it is free.
@@ -95,3 +119,12 @@ def moves(order: Any, moving: Any, cell: Any, occupant: Any, cells: int) -> Any:
     for _ in range(max(n - 1, 1).bit_length()):
         goes, next_in_line = goes & goes[next_in_line], next_in_line[next_in_line]
     return goes[:n]
+
+
+def moves_at_once(order: Any, moving: Any, cell: Any, occupant: Any, cells: int) -> Any:
+    """As `moves`, where nobody enters a cell in which somebody stands when the step begins; the first in `order` gets
+    it."""
+    n = len(order)
+    may = moving & (occupant == NOBODY)
+    first = jnp.full(cells, n, jnp.int32).at[jnp.where(may, cell, 0)].min(jnp.where(may, order, n).astype(jnp.int32))
+    return may & (first[cell] == order)

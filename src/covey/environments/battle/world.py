@@ -17,7 +17,7 @@ import numpy as np
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
-from covey.environments.battle.engagement import NOBODY, attacks, moves
+from covey.environments.battle.engagement import NOBODY, attacks, attacks_at_once, moves, moves_at_once
 from covey.environments.battle.orders import (
     ARMIES,
     ATTACK,
@@ -37,7 +37,7 @@ from covey.environments.battle.orders import (
 from covey.environments.battle.rules import Charge
 from covey.environments.battle.sight import IDENTITY, SIDE, identities, small_map, surroundings, walls
 
-Order = Literal["magent", "fair"]
+Order = Literal["magent", "fair", "simultaneous"]
 
 
 class Troops(NamedTuple):
@@ -114,11 +114,13 @@ class Battle(eqx.Module):
     def step(self, key: Any, state: Troops, action: Groups) -> tuple[Troops, TimeStep]:
         n = len(state.health)
         k_attacks, k_moves = jax.random.split(key)
-        fair = jax.random.permutation(k_moves, n) if self.order == "fair" else jnp.arange(n)
-        return self.resolve(state, action, jax.random.permutation(k_attacks, n), fair)
+        first = jnp.arange(n) if self.order == "magent" else _shuffled(k_moves, n)
+        return self.resolve(state, action, _shuffled(k_attacks, n), first)
 
     def resolve(self, state: Troops, action: Groups, attack_order: Any, move_order: Any) -> tuple[Troops, TimeStep]:
         """A step in which attacks and moves come in these orders: everybody's place in each, [n]."""
+        together = self.order == "simultaneous"
+        strike, go = (attacks_at_once, moves_at_once) if together else (attacks, moves)
         armies = jnp.arange(len(state.health)) // self.count
         chosen = jnp.where(state.alive, jnp.concatenate([action[army] for army in ARMIES]), STAY)
         fights = state.alive & (chosen >= len(MOVES))
@@ -127,7 +129,7 @@ class Battle(eqx.Module):
         beside = self._occupants(state.position, state.alive)[self._cell(struck)]
         enemy = (beside >= 0) & (armies[jnp.maximum(beside, 0)] != armies)
         target = jnp.where(fights, jnp.where(enemy, beside, NOBODY), NOBODY - 1)
-        blows = attacks(attack_order, target, enough(state.health))
+        blows = strike(attack_order, target, enough(state.health))
 
         health, alive = wounded(state.health, blows.taken), state.alive & ~blows.died
         health = jnp.where(alive, jnp.minimum(health + HEALING, HEALTH), health)
@@ -137,7 +139,7 @@ class Battle(eqx.Module):
         moving = alive & ~fights & (chosen != STAY) & inside
         cell = self._cell(jnp.clip(aim, 0, self.size - 1))
         occupant = self._occupants(state.position, alive)[cell]
-        gets_there = moves(move_order, moving, cell, occupant, self.size**2)
+        gets_there = go(move_order, moving, cell, occupant, self.size**2)
         position = jnp.where(gets_there[:, None], aim, state.position)
 
         earned = STEP + ATTACK * blows.acted + KILL * blows.killed
@@ -245,6 +247,11 @@ class Battle(eqx.Module):
             first = sorted(ARMIES).index(name) * self.count
             found[name] = ((index + first).astype(jnp.int32), jnp.isfinite(distance))
         return found
+
+
+def _shuffled(key: Any, count: int) -> Any:
+    """Everybody's place in an order that is drawn (and compiles sooner than a `permutation`)."""
+    return jnp.argsort(jax.random.bits(key, (count,)))
 
 
 def enough(health: Any) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import abc
-import itertools
-from functools import cache
 from typing import Any
 
 import equinox as eqx
@@ -13,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput
+from covey.environments.assigning import MOST_ASSIGNED, assigned
 from covey.environments.particle.base import Particle, ParticleState, check_counts
 from covey.environments.particle.physics import Kind, distances
-
-MOST_ASSIGNED = 7  # agents whose assignments are enumerated: 7! = 5040
 
 
 class Places(Particle):
@@ -51,9 +48,7 @@ class Places(Particle):
     def _gaps(self, state: ParticleState) -> Any:
         at = self.rows(state.position)
         apart = distances(at["agent"], self.places(at))
-        choice = permutations(self.count, self.count)
-        each = apart[np.arange(self.count), choice]
-        return each[each.sum(1).argmin()]
+        return apart[np.arange(self.count), assigned(apart)]
 
 
 class Formation(Places):
@@ -112,7 +107,7 @@ class Line(Places):
 def _places(world: type, agents: int, until_taken: bool, time_limit: int, continuous: bool) -> Any:
     check_counts(time_limit, agents=agents)
     if agents > MOST_ASSIGNED:
-        raise BadInput(f"assignments are enumerated for up to {MOST_ASSIGNED} agents, and there are {agents}.")
+        raise BadInput(f"assignments are made for up to {MOST_ASSIGNED} agents, and there are {agents}.")
     return world(time_limit, continuous, agents, until_taken)
 
 
@@ -138,14 +133,3 @@ def line(agents: int = 4, until_taken: bool = False, time_limit: int = 25, conti
         continuous: Push with any strength, instead of fully in one of four directions.
     """
     return _places(Line, agents, until_taken, time_limit, continuous)
-
-
-@cache
-def permutations(agents: int, landmarks: int) -> np.ndarray:
-    """Every way to give as many agents as possible a landmark of their own: [P, n], -1 for an agent without."""
-    if agents <= landmarks:
-        return np.array(list(itertools.permutations(range(landmarks), agents)))
-    owners = np.array(list(itertools.permutations(range(agents), landmarks)))
-    table = np.full((len(owners), agents), -1)
-    table[np.arange(len(owners))[:, None], owners] = np.arange(landmarks)
-    return table

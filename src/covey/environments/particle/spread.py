@@ -17,9 +17,9 @@ from covey.core.checks import contains
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.types import Groups, TimeStep
+from covey.environments.assigning import MOST_ASSIGNED, assigned
 from covey.environments.particle.base import PUSHES, Particle, ParticleState, check_counts, check_seen
 from covey.environments.particle.physics import DAMPING, DT, Kind, distances, length, nearest, others
-from covey.environments.particle.places import MOST_ASSIGNED, permutations
 
 REACHED = 0.1  # a landmark with an agent closer than that is occupied
 DEPTH, AHEAD = 3, 6  # pushes that the rule tries, and steps that it looks ahead
@@ -98,7 +98,7 @@ class Spread(Particle):
     def _assigned(self) -> Scripted:
         if max(self.count_agents, self.count_landmarks) > MOST_ASSIGNED:
             raise BadInput(
-                f"assignments are enumerated for up to {MOST_ASSIGNED} agents and landmarks, and there are "
+                f"assignments are made for up to {MOST_ASSIGNED} agents and landmarks, and there are "
                 f"{self.count_agents} and {self.count_landmarks}: use fewer."
             )
         if self.continuous or self.seen_agents is not None or self.seen_landmarks is not None:
@@ -160,9 +160,7 @@ class AssignedLandmarks(eqx.Module):
         obs = now.obs["agent"]
         velocity, position = obs[:, :2], obs[:, 2:4]
         landmark = position[0] + obs[0, 4 : 4 + 2 * self.landmarks].reshape(-1, 2)
-        choice = permutations(self.agents, self.landmarks)
-        apart = jnp.concatenate([distances(position, landmark), jnp.zeros((self.agents, 1))], 1)
-        best = jnp.asarray(choice)[apart[np.arange(self.agents), choice].sum(1).argmin()]
+        best = assigned(distances(position, landmark))
         goal = jnp.where((best >= 0)[:, None], landmark[best], position)
         return {"agent": jax.vmap(self.push)(position, velocity, goal)}
 

@@ -236,7 +236,7 @@ def e10(*, quick: bool, out: Path, say: Say) -> None:
         "η = 1": Baseline(eta=1.0),
         "fitted to λ = 0.95": Baseline(lam=0.95),
         "no penalty": Baseline(decay=0.0),
-        "faster model": Baseline(lr=3e-3),
+        "slower model": Baseline(lr=7e-4),
     }
     world = environments.make("particle/spread", agents=6, landmarks=6)
     trials = [Trial(kind, learner(world, credit), steps, LANES) for kind, credit in kinds.items()]
