@@ -81,6 +81,16 @@ def test_an_algorithm_plays_the_other_side():
     assert int(memory) == 1
 
 
+def test_what_was_done_on_the_other_side_is_learned_from_as_if_on_the_own():
+    algorithm = OTHER_SIDE(Echo(SPEC, ("north",)))
+    now = jax.tree.map(lambda x: x[None, None], shown())
+    action = {"south": jnp.full((1, 1, 2), 8)}
+    rollout = loop.Transition(now, action, now, jnp.array([[[3.0, 4.0]]]))
+    after, metrics = algorithm.learn(jnp.int32(0), rollout, KEY, jnp.int32(0))
+    assert int(after) == 1
+    assert {name: float(x) for name, x in metrics.items()} == {"same": 1.0, "did": 8.0}
+
+
 @pytest.mark.parametrize(("swapped", "number"), [(False, LIVE), (True, LIVE), (False, 1), (True, 0)])
 def test_the_learner_plays_its_side_and_the_opponent_the_other(swapped, number):
     algorithm = SelfPlay(SPEC, Echo(SPEC, ("north",)), past=2)

@@ -72,7 +72,7 @@ def pairs() -> list:
     """(algorithm, world, steps): one of them quick enough for `make test`."""
     table = [(algorithm, "toy/discrete") for algorithm in ALIASES]
     table += [(x, world) for world in ("toy/continuous", "toy/graph") for x in ALIASES if x not in DISCRETE]
-    table.append(("att-maddpg", "routing/small-contended"))
+    table += [("att-maddpg", "routing/small-contended"), ("self-play/mfq", "toy/duel")]
     slow = [
         pytest.param(*pair, LONG_STEPS if pair[0] in ON_POLICY else STEPS, marks=pytest.mark.learn)
         for pair in table

@@ -25,7 +25,7 @@ from covey.core.types import Spec
 from covey.environments.battle.orders import KILL
 from covey.environments.battle.world import Battle
 from covey.learning.replay import Replay
-from covey.learning.targets import Linear
+from covey.learning.targets import Linear, constant
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.policy import open_run
 from covey.runs.render import render
@@ -62,7 +62,9 @@ def learner(world: Battle, name: str, steps: int) -> SelfPlay:
     """An arm of the study: one policy for both armies, that meets itself as it is.
 
     Every one of the four learns from the same steps, with a gradient step on 32 joint ones for every 32 that are
-    played: the off-policy ones from a replay of 2,048, the others from what was just played.
+    played: the off-policy ones from a replay of 2,048, the others from what was just played, with the authors' weight
+    of the entropy. All play as they choose at the end of training: the best choices alone stand still where nobody is
+    in sight.
     """
     alias, _, change = name.partition(", ")
     algorithm = algorithms.make(f"self-play/{alias}", world)
@@ -74,14 +76,13 @@ def learner(world: Battle, name: str, steps: int) -> SelfPlay:
 
 def _values(inner: MeanFieldQ, steps: int) -> MeanFieldQ:
     falling = EpsilonGreedy(Linear(1.0, 0.05, 0.6 * steps))
-    return dataclasses.replace(
-        inner, values=Network(width=WIDTH), replay=Replay(capacity=2048, batch=32), choosing=falling
-    )
+    replay, values = Replay(capacity=2048, batch=32), Network(width=WIDTH)
+    return dataclasses.replace(inner, values=values, replay=replay, choosing=falling, played="drawn")
 
 
 def _actors(inner: MeanFieldAC) -> MeanFieldAC:
-    networks = {"actors": Network(width=WIDTH, last=0.01), "critics": Network(width=WIDTH)}
-    return dataclasses.replace(inner, **networks, horizon=4, played="drawn")
+    actors, critics = Network(width=WIDTH, last=0.01), Network(width=WIDTH)
+    return dataclasses.replace(inner, actors=actors, critics=critics, horizon=4, entropy=constant(0.08), played="drawn")
 
 
 def _several_steps(inner: MeanFieldAC, steps: int) -> MeanFieldAC:
@@ -105,9 +106,7 @@ def _size(network: Network, shape: Shape) -> int:
 
 CHANGES: dict[str, Callable[[Any, int], Any]] = {
     "several steps": _several_steps,
-    "Boltzmann": lambda inner, steps: dataclasses.replace(
-        inner, choosing=Boltzmann(Linear(1.0, 0.05, 0.6 * steps)), played="drawn"
-    ),
+    "Boltzmann": lambda inner, steps: dataclasses.replace(inner, choosing=Boltzmann(Linear(1.0, 0.05, 0.6 * steps))),
     "greedy": lambda inner, steps: dataclasses.replace(inner, choosing=greedy()),
     "last steps left out": lambda inner, steps: dataclasses.replace(inner, terminal=False),
     "as wide": _as_wide,
@@ -141,6 +140,14 @@ def blinded(contender: Contender, noise: bool) -> Contender:
     return contender._replace(label=label, algorithm=dataclasses.replace(algorithm, inner=inner))
 
 
+def at_best(contender: Contender) -> Contender:
+    """The same policies, without chance."""
+    algorithm: Any = contender.algorithm
+    inner = dataclasses.replace(algorithm.inner, played="best")
+    changed = dataclasses.replace(algorithm, inner=inner)
+    return contender._replace(label=f"{contender.label}, best choices", algorithm=changed)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The study
 
@@ -160,8 +167,7 @@ def battle(*, quick: bool, out: Path, say: Say) -> None:
     names = list(dict.fromkeys([*main, *(name for pair in ablations for name in pair)]))
     trials = [Trial(name, learner(world, name, steps), steps, ENVS) for name in names]
     say_plan(say, trials, seeds, RATE)
-    episodes = 4 if quick else 32
-    outcomes = run(trials, world, seeds=seeds, episodes=episodes, out=out, evaluations=4, say=say)
+    outcomes = run(trials, world, seeds=seeds, episodes=8, out=out, evaluations=1, say=say)
     armies = {name: trained(name, outcomes[name].run, world) for name in names}
     picture = render(outcomes["mfq"].run, out / "battle.gif", environment=world)
     say(f"picture: {', '.join(str(path) for path in picture)}")
@@ -170,8 +176,7 @@ def battle(*, quick: bool, out: Path, say: Say) -> None:
     cross = play([*(armies[name] for name in main), *rules], world, games)
     _tell("cross-play", cross, out, say)
     pairs = {pair: tuple(armies[name] for name in pair) for pair in ablations}
-    for noise in (False, True):
-        changed = blinded(armies["mfq"], noise)
+    for changed in (blinded(armies["mfq"], noise=False), blinded(armies["mfq"], noise=True), at_best(armies["mfq"])):
         pairs[changed.label, "mfq"] = changed, armies["mfq"]
     found = {}
     for (one, other), contenders in pairs.items():
@@ -236,6 +241,8 @@ def _judge(cross: Tournament, found: dict[tuple[str, str], Estimate], say: Say) 
     for how in ("nothing", "noise"):
         blind = share(f"mfq, {how} seen", "mfq")
         verdict(say, f"(d) with {how} seen of its comrades, mfq is worse", _less(blind), _percent(blind))
+    calm = share("mfq, best choices", "mfq")
+    verdict(say, "without chance it is worse", _less(calm), _percent(calm))
     wide = share("mfq", "iql, as wide")
     verdict(say, "(e) mfq beats iql with as many parameters", _more(wide), _percent(wide))
 
@@ -305,7 +312,7 @@ def inside_magent(*, quick: bool, out: Path, say: Say) -> None:
     world = environments.make("battle", size=size, time_limit=limit, sides=True)
     label = "mfq, pictures alone"
     arm = learner(world, "mfq", steps)
-    outcome = run([Trial(label, arm, steps, ENVS)], world, seeds=seeds, episodes=4, out=out, evaluations=4, say=say)
+    outcome = run([Trial(label, arm, steps, ENVS)], world, seeds=seeds, episodes=4, out=out, evaluations=1, say=say)
     army = trained(label, outcome[label].run, world)
     lanes = 2 * seeds
     options = f"map_size: {large}, max_cycles: {limit}"
