@@ -99,7 +99,7 @@ def field_row(alias: Callable[..., Any], *quick: str, worlds: tuple[str, ...] = 
 def self_play_row(small: Callable[..., Any], alias: Callable[..., Any], home: str | None, **settings: Any) -> Row:
     def make(spec: Spec) -> SelfPlay:
         inner = small(functools.partial(alias, groups=("left",)), spec, **settings)
-        return SelfPlay(spec, inner, past=2, every=32)
+        return SelfPlay(spec, tuple(spec.groups), inner, past=2, every=32)
 
     return Row(make, ("duel",), home, ("duel",))
 

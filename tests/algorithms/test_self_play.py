@@ -21,7 +21,6 @@ from covey.environments import make as world_of
 KEY = jax.random.key(0)
 GROUP = Group(("a", "b"), (Field("x"),), Discrete(9))
 SPEC = Spec("two sides", Table({"north": GROUP, "south": GROUP._replace(names=("c", "d"))}), 4, neighborhood=1)
-OTHER_SIDE: Any = OtherSide  # type checkers take abstract fields for arguments
 
 
 def shown() -> TimeStep:
@@ -74,7 +73,7 @@ def test_the_other_side_sees_everything_exchanged():
 
 
 def test_an_algorithm_plays_the_other_side():
-    algorithm = OTHER_SIDE(Echo(SPEC, ("north",)))
+    algorithm = OtherSide(Echo(SPEC, ("north",)))
     assert algorithm.groups == ("south",)
     action, memory, _ = algorithm.act(jnp.int32(0), jnp.int32(0), shown(), KEY, 0, explore=True)
     assert {name: x.tolist() for name, x in action.items()} == {"south": [3, 4]}
@@ -82,7 +81,7 @@ def test_an_algorithm_plays_the_other_side():
 
 
 def test_what_was_done_on_the_other_side_is_learned_from_as_if_on_the_own():
-    algorithm = OTHER_SIDE(Echo(SPEC, ("north",)))
+    algorithm = OtherSide(Echo(SPEC, ("north",)))
     now = jax.tree.map(lambda x: x[None, None], shown())
     action = {"south": jnp.full((1, 1, 2), 8)}
     rollout = loop.Transition(now, action, now, jnp.array([[[3.0, 4.0]]]))
@@ -93,7 +92,7 @@ def test_what_was_done_on_the_other_side_is_learned_from_as_if_on_the_own():
 
 @pytest.mark.parametrize(("swapped", "number"), [(False, LIVE), (True, LIVE), (False, 1), (True, 0)])
 def test_the_learner_plays_its_side_and_the_opponent_the_other(swapped, number):
-    algorithm = SelfPlay(SPEC, Echo(SPEC, ("north",)), past=2)
+    algorithm = SelfPlay(SPEC, ("north", "south"), Echo(SPEC, ("north",)), past=2)
     state = algorithm.init(KEY, 1)._replace(live=jnp.int32(5), past=jnp.array([1, 2]))
     memory = Memory(jnp.int32(0), jnp.int32(0), jnp.int32(number), jnp.bool_(swapped))
     action, after, _ = algorithm.act(state, memory, shown(), KEY, 0, explore=True)
@@ -110,7 +109,7 @@ def test_the_learner_plays_its_side_and_the_opponent_the_other(swapped, number):
 
 
 def test_the_learner_learns_from_what_it_did_on_either_side():
-    algorithm = SelfPlay(SPEC, Echo(SPEC, ("north",)), past=0)
+    algorithm = SelfPlay(SPEC, ("north", "south"), Echo(SPEC, ("north",)), past=0)
     state = algorithm.init(KEY, 2)
     now = jax.tree.map(lambda x: jnp.stack([jnp.stack([x, x])] * 3), shown())  # [3, 2]
     swapped = jnp.array([[True, False]] * 3)
@@ -124,7 +123,7 @@ def test_the_learner_learns_from_what_it_did_on_either_side():
 
 def test_earlier_selves_are_kept_one_after_the_other():
     """Every 4 steps, in rollouts of 2: after steps 4, 8 and 12, in two places."""
-    algorithm = SelfPlay(SPEC, Echo(SPEC, ("north",)), past=2, every=4)
+    algorithm = SelfPlay(SPEC, ("north", "south"), Echo(SPEC, ("north",)), past=2, every=4)
     past, kept = jnp.array([0, 0]), []
     for step in range(0, 14, 2):
         past = algorithm.kept(past, jnp.int32(step + 2), jnp.int32(step), 2)
@@ -133,7 +132,7 @@ def test_earlier_selves_are_kept_one_after_the_other():
 
 
 def test_opponents_are_drawn_as_asked():
-    algorithm = SelfPlay(SPEC, Echo(SPEC, ("north",)), past=3, share=0.25)
+    algorithm = SelfPlay(SPEC, ("north", "south"), Echo(SPEC, ("north",)), past=3, share=0.25)
     memory = jax.vmap(algorithm.memory)(jax.random.split(KEY, 4000))
     counts = np.bincount(np.asarray(memory.number) + 1, minlength=4) / 4000
     np.testing.assert_allclose(counts, [0.75, 0.25 / 3, 0.25 / 3, 0.25 / 3], atol=0.025)
@@ -193,4 +192,4 @@ def test_what_cannot_play_itself(id, options, words):
 
 def test_self_play_learns_one_side():
     with pytest.raises(BadInput, match="learns one side"):
-        SelfPlay(SPEC, Echo(SPEC, ("north", "south")))
+        SelfPlay(SPEC, ("north", "south"), Echo(SPEC, ("north", "south")))

@@ -54,6 +54,9 @@ def exchanged(spec: Spec, groups: Groups) -> Groups:
 class OtherSide(Around):
     """`inner`, which plays one of two sides, as the other."""
 
+    def __init__(self, inner: Algorithm):
+        self.inner = inner
+
     @property
     def plan(self):
         return self.inner.plan
@@ -111,6 +114,7 @@ class SelfPlay(Algorithm):
     """
 
     spec: Spec = eqx.field(static=True)
+    groups: tuple[str, ...] = eqx.field(static=True)
     inner: Any
     """The algorithm that learns."""
     past: int = eqx.field(static=True, default=4)
@@ -124,14 +128,12 @@ class SelfPlay(Algorithm):
         within(self, "[0, inf)", "past")
         within(self, "[1, inf)", "every")
         within(self, "[0, 1]", "share")
+        if self.groups != sides(self.spec):
+            raise BadInput(f"self-play is about all sides, and was asked to control {list(self.groups)} only.")
         if len(self.inner.groups) != 1:
             raise BadInput(
                 f"self-play needs an algorithm that learns one side, and this one controls {list(self.inner.groups)}."
             )
-
-    @property
-    def groups(self):
-        return sides(self.spec)
 
     @property
     def plan(self):
@@ -214,8 +216,8 @@ def self_play(alias: Callable[..., Algorithm], spec: Spec) -> SelfPlay:
 
     The learner sees no global state: the world would have to mirror it.
     """
-    first, _ = sides(spec)
-    return SelfPlay(spec, alias(spec._replace(state=()), groups=(first,)))
+    both = sides(spec)
+    return SelfPlay(spec, both, alias(spec._replace(state=()), groups=both[:1]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

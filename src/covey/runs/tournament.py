@@ -244,6 +244,9 @@ class At(Around):
 
     step: Any
 
+    def __init__(self, inner: Algorithm, step: Any):
+        self.inner, self.step = inner, step
+
     def act(self, state, memory, now, key, step, *, explore):
         return self.inner.act(state, memory, now, key, self.step, explore=explore)
 

@@ -21,7 +21,7 @@ from covey.algorithms.mean_field.networks import Network, Shape
 from covey.algorithms.mean_field.q import MeanFieldQ
 from covey.algorithms.self_play import SelfPlay, sides
 from covey.core.algorithm import Algorithm
-from covey.core.types import Spec
+from covey.core.types import Spec, action_size
 from covey.environments.battle.orders import KILL
 from covey.environments.battle.world import Battle
 from covey.learning.replay import Replay
@@ -93,7 +93,7 @@ def _several_steps(inner: MeanFieldAC, steps: int) -> MeanFieldAC:
 def _as_wide(inner: MeanFieldQ, steps: int) -> MeanFieldQ:
     """As many parameters as MF-Q has, which has a branch more."""
     name = inner.groups[0]
-    means = inner.spec.groups[name].action.n
+    means = action_size(inner.spec.groups[name].action)
     goal = _size(Network(width=WIDTH), inner.shape(name)._replace(mean=means))
     width = min(range(WIDTH, 2 * WIDTH), key=lambda w: abs(_size(Network(width=w), inner.shape(name)) - goal))
     return dataclasses.replace(inner, values=Network(width=width))
