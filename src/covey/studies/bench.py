@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from covey import algorithms, environments
+from covey.algorithms.mean_field.q import mfq
 from covey.core.algorithm import Algorithm
 from covey.core.cores import cores
 from covey.core.errors import BadInput, unknown
@@ -203,20 +204,28 @@ def training(effort: Effort) -> Iterator[Row]:
 
 
 def memory_plan(effort: Effort) -> Iterator[Row]:
+    """What a run is said to need, and what beginning it and ten iterations take: a few agents with a large replay, and
+    thousands whose updates are large too."""
     world, count = ("toy/graph", 1) if effort.tiny else ("routing/large", 4)
     environment = environments.make(world)
-    algorithm = (
-        sized("att-maddpg", environment, 4, 8, 1000) if effort.tiny else algorithms.make("att-maddpg", environment)
-    )
-    loop = Loop(environment, algorithm, seeds=count)
-    planned = memory.plan(config.Config(algorithm, environment, seeds=count), loop.abstract)
+    few = sized("att-maddpg", environment, 4, 8, 1000) if effort.tiny else algorithms.make("att-maddpg", environment)
+    yield from _memory(f"att-maddpg on {world}, {count} seeds", environment, few, count)
+    for agents in (8,) if effort.tiny else (64, 4096):
+        environment = environments.make("squeeze", agents=agents)
+        replay = Replay(capacity=64 if effort.tiny else 2**23 // agents, batch=8)
+        many = dataclasses.replace(mfq(environment.spec), replay=replay, warmup=0)
+        yield from _memory(f"mfq on squeeze, {agents:,} agents", environment, many, 1)
+
+
+def _memory(case: str, environment: Any, algorithm: Algorithm, seeds: int) -> Iterator[Row]:
+    loop = Loop(environment, algorithm, seeds=seeds)
+    planned = memory.plan(config.Config(algorithm, environment, seeds=seeds), loop.abstract)
     loop.run = None
 
     def again() -> None:
         loop.run = jax.block_until_ready(place(loop.begin()))
         loop(10)
 
-    case = f"att-maddpg on {world}, {count} seeds"
     yield row("memory", case, planned.total / 1e6, "MB planned")
     yield row("memory", case, growth(again) / 1e6, "MB measured")
 
