@@ -12,7 +12,9 @@ import pytest
 
 from covey import environments
 from covey.runs.tournament import Contender, Estimate
-from covey.studies.mean_field.battle import ABLATIONS, MAIN, Counted, _even, _less, _more, _size, blinded, learner
+from covey.studies.mean_field.armies import _size, blinded, learner
+from covey.studies.mean_field.battle import ABLATIONS, MAIN, _even, _less, _more
+from covey.studies.mean_field.magent import Counted
 
 WORLD = environments.make("battle", size=12, time_limit=20, minimap=True, features=True, sides=True)
 NAMES = sorted({*MAIN, *(name for pair in ABLATIONS for name in pair)})
