@@ -35,14 +35,10 @@ def battle(*, quick: bool, out: Path, say: Say) -> None:
     plays on the map of 40 in MAgent2's engine and in covey's."""
     size, limit, seeds, steps, games = (12, 20, 2, 640, 8) if quick else (20, 400, 5, 40_000, 200)
     world = environments.make("battle", size=size, time_limit=limit, minimap=True, features=True, sides=True)
-    say("Predictions: MF-Q > IL > AC and MF-AC, as published. AC and MF-AC gain by several steps on longer rollouts,")
-    say(
-        "and stay behind. MF-Q with Boltzmann policies is no worse, without exploration it is worse, without last steps"
-    )
-    say(
-        "it is the same; it beats IL with as many parameters; and if the mean action helps, it is worse when that is not"
-    )
-    say("seen. What wins here wins in MAgent2, as often to within 5 points.")
+    say("Predictions: MF-Q > IL > AC and MF-AC, as published. AC and MF-AC gain by several steps on longer")
+    say("rollouts, and stay behind. MF-Q with Boltzmann policies is no worse, without exploration it is worse, without")
+    say("last steps it is the same; it beats IL with as many parameters; and if the mean action helps, it is worse")
+    say("when that is not seen. What wins here wins in MAgent2, as often to within 5 points.")
     main, ablations = (("iql", "mfq"), ()) if quick else (MAIN, ABLATIONS)
     names = list(dict.fromkeys([*main, *(name for pair in ablations for name in pair)]))
     trials = [Trial(name, learner(world, name, steps), steps, ENVS) for name in names]
