@@ -108,15 +108,16 @@ def test_what_has_learned_plays_as_it_learned(trained):
         assert alone[side].tolist() == both[side].tolist()
 
 
-def test_the_command_prints_and_writes(trained, tmp_path, capsys):
+def test_the_command_prints_and_writes(trained, tmp_path, capsys, monkeypatch):
     file = tmp_path / "result.json"
-    code = cli.main(["tournament", str(trained / "both"), "optimal", "--games", "4", "--json", str(file)])
+    monkeypatch.chdir(trained)
+    code = cli.main(["tournament", "both@256", "optimal", "--games", "4", "--json", str(file)])
     said = capsys.readouterr().out
     assert code == 0
     assert "Elo [95 %]" in said
     assert "4 games a pair, half on either side" in said
     result = json.loads(file.read_text())
-    assert [who["name"] for who in result["contenders"]] == [str(trained / "both"), "optimal"]
+    assert [who["name"] for who in result["contenders"]] == ["both@256", "optimal"]
     (pair,) = result["pairs"]
     assert pair["games"] == 4
     assert pair["points"]["value"] == pytest.approx((pair["points_as_left"] + pair["points_as_right"]) / 2)

@@ -169,7 +169,8 @@ def tournament(what: Sequence[str], environment: Any = None, games: int = GAMES)
         raise BadInput(f"a tournament needs at least two games of a pair, one on either side, got {games}.")
     if len(what) < 2:
         raise BadInput("a tournament needs two contenders at least: give run folders and rules.")
-    opened = {item: open_run(*checkpoint_of(item)) for item in what if is_folder(item)}
+    folders = {item: checkpoint_of(item) for item in what}
+    opened = {item: open_run(*place) for item, place in folders.items() if is_folder(str(place[0]))}
     if environment is None:
         if not opened:
             raise BadInput("rules alone do not say where they are to play: give `--environment ID`, or a run.")
