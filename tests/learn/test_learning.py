@@ -10,6 +10,7 @@ import functools
 import pytest
 
 from covey import environments
+from covey.runs.tournament import tournament
 from covey.runs.train import train
 from covey.studies.statistics import gap_closed, mean
 from covey.studies.trials import Trial, run
@@ -72,3 +73,15 @@ def test_routers_share_a_contended_link_better_than_any_constant_split(algorithm
     assert mean(ours - outcomes["static-optimal"].per_step).low > 0
     rule = max((outcomes[name].per_step for name in ("ecmp", "wcmp-path")), key=lambda x: x.mean())
     assert gap_closed(ours, rule, outcomes["decentralized-bound"].per_step).low > 0.9
+
+
+@pytest.mark.parametrize("algorithm", ["mfq", "mfac"])
+def test_self_play_learns_the_choice_that_is_best_against_everybody(algorithm, tmp_path):
+    """A policy that plays itself loses nothing to the optimum, and earlier selves lose to it."""
+    learned = tmp_path / "learned"
+    settings = {"steps": 40_000, "seeds": SEEDS, "envs": 4, "keep_every": 1_024, "quiet": True}
+    train(f"self-play/{algorithm}", "toy/duel", out=learned, **settings)
+    played = tournament([str(learned), f"{learned}@1024", "optimal"], games=128)
+    shares = played.shares()
+    assert shares[0, 2].low > 0.48
+    assert shares[0, 1].low > 0.5

@@ -64,10 +64,11 @@ def show_tournament(tournament: Tournament) -> None:
     first, second = tournament.sides
     apart = max(sides, key=lambda pair: abs(sides[pair][0] - sides[pair][1]))
     one, other = (tournament.labels[i] for i in apart)
-    print(
-        f"{tournament.games} games a pair, half on either side; the side matters most to {one} against {other}: "
-        f"{100 * sides[apart][0]:.1f} % as {first}, {100 * sides[apart][1]:.1f} % as {second}."
-    )
+    said = "the side makes no difference"
+    if sides[apart][0] != sides[apart][1]:
+        shares_by_side = f"{100 * sides[apart][0]:.1f} % as {first}, {100 * sides[apart][1]:.1f} % as {second}"
+        said = f"the side matters most to {one} against {other}: {shares_by_side}"
+    print(f"{tournament.games} games a pair, half on either side; {said}.")
 
 
 def _percent(share: Estimate) -> str:
