@@ -32,7 +32,7 @@ class Settings:
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: a new one under runs/)")] = None
     """The run folder."""
     resume: FlagCreatePairsOff[bool] = False
-    """Go on from the newest checkpoint in --out; without names, as it was set."""
+    """Go on from the newest checkpoint in --out."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A run's config.yaml to take everything from; flags change it."""
     evaluate_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: only at the end)")] = None
