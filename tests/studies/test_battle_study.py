@@ -93,3 +93,5 @@ def test_verdicts_take_the_interval():
     assert [_less(x) for x in (better, open_, worse)] == [False, None, True]
     assert [_even(x) for x in (better, open_, worse)] == [False, True, False]
     assert _even(Estimate(0.5, 0.3, 0.7)) is None
+    same = Estimate(0.5, 0.5, 0.5)
+    assert (_more(same), _less(same), _even(same)) == (False, False, True)

@@ -117,11 +117,11 @@ def _judge(cross: Tournament, found: dict[tuple[str, str], Estimate], say: Say) 
 
 
 def _more(share: Estimate) -> bool | None:
-    return True if share.low > 0.5 else False if share.high < 0.5 else None
+    return True if share.low > 0.5 else False if share.high <= 0.5 else None
 
 
 def _less(share: Estimate) -> bool | None:
-    return _not(_more(share))
+    return True if share.high < 0.5 else False if share.low >= 0.5 else None
 
 
 def _not(holds: bool | None) -> bool | None:
