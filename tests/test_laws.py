@@ -104,7 +104,7 @@ def self_play_row(small: Callable[..., Any], alias: Callable[..., Any], home: st
     return Row(make, ("duel",), home, ("duel",))
 
 
-CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, warmup=0, width=8)}
+CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, width=8, fits=2, batch=16, recent=2)}
 RECURRENT: dict[str, Any] = {"units": 4, "sequence": 2, "burn_in": 1}
 ALGORITHMS = {
     "random": Row(random, SHARED, "discrete"),

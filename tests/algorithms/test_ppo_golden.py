@@ -185,7 +185,7 @@ def _moved(nets: ppo.Nets, size: float, seed: int) -> dict[str, Any]:
 
 
 def learned_from(algorithm: ppo.PPO, state: ppo.State, rollout: Transition) -> dict[str, Any]:
-    data, *_ = jax.jit(lambda *args: algorithm.prepare(*args))(state, rollout, jax.random.key(0))
+    data = jax.jit(lambda *args: algorithm.prepare(*args))(state, rollout, jax.random.key(0)).data
     return {name: side_by_side(x) for name, x in data.items()}
 
 
@@ -224,7 +224,8 @@ def shifted(tree, direction, size):
 
 def test_advantages_values_and_targets():
     algorithm, state, rollout, _ = scene(DISCRETE)
-    data, scale, _, metrics = jax.jit(lambda *args: algorithm.prepare(*args))(state, rollout, jax.random.key(0))
+    ready = jax.jit(lambda *args: algorithm.prepare(*args))(state, rollout, jax.random.key(0))
+    data, scale, metrics = ready.data, ready.scale, ready.metrics
     advantage, value = advantages(algorithm, state, rollout)
     alive = np.asarray(rollout.now.alive["agent"])
 

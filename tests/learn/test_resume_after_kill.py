@@ -33,7 +33,8 @@ DISCRETE = ("vdn", "qmix", "iql", "mfq")
 """Algorithms that choose from a few actions only."""
 QUICK = ("random", "toy/discrete")
 STEPS = 1500
-QUICK_STEPS = 6000  # an algorithm that learns nothing would be done before it could be killed
+QUICK_STEPS = 12_000  # an algorithm that learns nothing would be done before it could be killed
+WITHIN = (0.3, 3.0)  # seconds to the first and the second kill; the first is soon, or a quick machine would be done
 LONG_STEPS = 64_000  # and so would one that learns once in 32 or 128 steps
 ON_POLICY = ("ippo", "mappo", "credit-mappo", "ac", "mfac", "mf-ppo")
 
@@ -60,7 +61,7 @@ def killed_until_done(command, out, seed):
         while process.poll() is None and checkpoint.latest(out / "checkpoints") is None:
             time.sleep(0.05)
         try:
-            if process.wait(timeout=moments.uniform(0.0, 3.0) if kills < 2 else 300) == 0:
+            if process.wait(timeout=moments.uniform(0.0, WITHIN[kills]) if kills < len(WITHIN) else 300) == 0:
                 return kills
         except subprocess.TimeoutExpired:
             process.kill()

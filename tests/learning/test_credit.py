@@ -206,13 +206,32 @@ def test_what_lies_ahead_by_hand():
 
 def test_reliance_is_the_share_that_leaves_least_variance():
     rng = np.random.default_rng(0)
-    baseline, noise = rng.normal(size=(2, 10_000))
-    there = np.ones(10_000)
-    assert credit.reliance(0.7 * baseline + noise, baseline, there) == pytest.approx(0.7, abs=0.05)
-    assert credit.reliance(noise, baseline, there) == pytest.approx(0.0, abs=0.05)
-    assert credit.reliance(3.0 * baseline, baseline, there) == 1.0
-    assert credit.reliance(noise, 0.0 * baseline, there) == 0.0
-    assert credit.reliance(noise, 1e-4 * noise, there) == 0.0  # what could be rounding
+    baseline, noise = (jnp.asarray(x) for x in rng.normal(size=(2, 50, 100, 2)))
+    there, before = np.ones((50, 100, 2)), credit.Moments.none()
+
+    def eta(advantage, baseline):
+        return credit.reliance(advantage, baseline, there, before)[0]
+
+    np.testing.assert_allclose(eta(0.7 * baseline + noise, baseline), 0.7, atol=0.05)
+    np.testing.assert_allclose(eta(noise, baseline), 0.0, atol=0.05)
+    np.testing.assert_array_equal(eta(3.0 * baseline, baseline), 1.0)
+    np.testing.assert_array_equal(eta(noise, 0.0 * baseline), 0.0)
+    np.testing.assert_array_equal(eta(noise, 1e-4 * noise), 0.0)  # what could be rounding
+
+
+def test_reliance_does_not_depend_on_the_lane_that_it_is_for():
+    """Two lanes by hand: each relies on what the other says, and on half of what was known before."""
+    baseline = jnp.array([[[1.0], [2.0]], [[-1.0], [-2.0]]])  # [T, E, n]
+    advantage = jnp.array([[[1.0], [0.0]], [[-1.0], [0.0]]])
+    there = jnp.ones((2, 2, 1))
+    eta, after = credit.reliance(advantage, baseline, there, credit.Moments.none())
+    np.testing.assert_allclose(eta, [0.0, 1.0])  # of lane 0: 0 / 4, of lane 1: 1 / 1
+    np.testing.assert_allclose(after, [0.5, 2.5])
+    eta, after = credit.reliance(advantage, baseline, there, after)
+    np.testing.assert_allclose(eta, [0.25 / (4 + 1.25), (1 + 0.25) / (1 + 1.25)], rtol=1e-6)
+    np.testing.assert_allclose(after, [0.75, 3.75])
+    alone, _ = credit.reliance(advantage[:, :1], baseline[:, :1], there[:, :1], credit.Moments.none())
+    np.testing.assert_array_equal(alone, [0.0])  # nobody else, and nothing before
 
 
 @pytest.mark.parametrize("ending", ["death", "time limit"])

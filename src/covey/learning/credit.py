@@ -88,21 +88,38 @@ def centered(table: Any, weight: Any) -> Any:
     return table - (wide * table).sum(weight.ndim - 1, keepdims=True)
 
 
-def reliance(advantage: Any, baseline: Any, weight: Any) -> Any:
-    """η in [0, 1]: how much of a baseline to take from an advantage so that least variance is left; 0 if it is useless,
-    or has less than a millionth of the advantage's variance, as what is 0 but for rounding has.
+class Moments(NamedTuple):
+    """How a baseline has gone with the advantage, and varied by itself; older rollouts count half as much each."""
 
-    Averages are over everything, with `weight` 0 or 1.
+    along: Any  # []
+    spread: Any  # []
+
+    @staticmethod
+    def none() -> Moments:
+        return Moments(jnp.float32(0), jnp.float32(0))
+
+
+def reliance(advantage: Any, baseline: Any, weight: Any, before: Moments) -> tuple[Any, Moments]:
+    """η in [0, 1] per lane [E]: how much of a baseline to take from the advantage, both [T, E, n], so that least
+    variance is left; and the moments after. `weight` [T, E, n] is 0 or 1.
+
+    Cov(Â, b) / Var(b) in all lanes but this one, and in the rollouts before: so η does not depend on what was done
+    here, and what it takes away leaves the gradient as it is. 0 where the baseline is useless, or has less than a
+    millionth of the advantage's variance, as what is 0 but for rounding has.
     """
-    total = jnp.maximum(weight.sum(), 1.0)
 
-    def mean(x):
-        return (x * weight).sum() / total
+    def moments(count, a, b, aa, ab, bb):
+        count = jnp.maximum(count, 1.0)
+        return ab / count - a * b / count**2, bb / count - (b / count) ** 2, aa / count - (a / count) ** 2
 
-    spread, apart = baseline - mean(baseline), advantage - mean(advantage)
-    has = mean(spread**2)
-    share = mean(spread * apart) / jnp.maximum(has, 1e-12)
-    return jnp.where(has > 1e-6 * mean(apart**2), jnp.clip(share, 0.0, 1.0), 0.0)
+    products = jnp.ones_like(advantage), advantage, baseline, advantage**2, advantage * baseline, baseline**2
+    own = [(x * weight).sum((0, 2)) for x in products]
+    along, spread, had = moments(*(x.sum() - x for x in own))
+    along, spread = 0.5 * before.along + along, 0.5 * before.spread + spread
+    share = jnp.clip(along / jnp.maximum(spread, 1e-12), 0.0, 1.0)
+    everywhere = moments(*(x.sum() for x in own))
+    after = Moments(0.5 * before.along + everywhere[0], 0.5 * before.spread + everywhere[1])
+    return jnp.where(spread > 1e-6 * had, share, 0.0), after
 
 
 def ahead(x: Any, discount: Any, last: Any, decay: Any) -> Any:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from covey.core.types import Discrete, Metrics
+from covey.learning.credit import Moments
 from covey.nn.policies import Policy
 
 
@@ -17,17 +18,23 @@ class Choices(NamedTuple):
     """What agents did, and what they might have done with which chance; one step."""
 
     taken: Any  # [n, A]  embedded actions
-    instead: Any  # [n, K, A]
+    instead: Any  # [n, K, A], or None: each of the K = A that there are, one-hot
     weight: Any  # [n, K]
+
+    @property
+    def all(self) -> Any:
+        """What was done, and then what might have been done, [n, 1 + K, A]."""
+        instead = self.instead
+        if instead is None:
+            instead = jnp.broadcast_to(jnp.eye(self.weight.shape[1]), (*self.weight.shape, self.weight.shape[1]))
+        return jnp.concatenate([self.taken[:, None], instead], 1)
 
 
 def choices_of(policy: Policy, samples: int, raw: Any, std: Any, taken: Any, legal: Any, key: Any) -> Choices:
     """What the agents of a group did in one step, `taken` [n, A] embedded, and what else they might have: everything
     where one of few actions is chosen, else `samples` draws."""
     if isinstance(policy.space, Discrete):
-        n, size = taken.shape
-        shares = jax.vmap(policy.shares)(raw, legal)
-        return Choices(taken, jnp.broadcast_to(jnp.eye(size), (n, size, size)), shares)
+        return Choices(taken, None, jax.vmap(policy.shares)(raw, legal))
 
     def another(key):
         keys = jax.random.split(key, len(raw))
@@ -35,6 +42,14 @@ def choices_of(policy: Policy, samples: int, raw: Any, std: Any, taken: Any, leg
 
     instead = jnp.moveaxis(jax.vmap(another)(jax.random.split(key, samples)), 0, 1)
     return Choices(taken, instead, jnp.full(instead.shape[:2], 1.0 / samples))
+
+
+def no_choices(policy: Policy, samples: int, members: int) -> Choices:
+    """Zeros in the shape of `choices_of` a group."""
+    size = policy.size
+    if isinstance(policy.space, Discrete):
+        return Choices(jnp.zeros((members, size)), None, jnp.zeros((members, size)))
+    return Choices(jnp.zeros((members, size)), jnp.zeros((members, samples, size)), jnp.zeros((members, samples)))
 
 
 class Shown(NamedTuple):
@@ -61,34 +76,12 @@ class Facts(NamedTuple):
     lam: Any  # one number
 
 
-class Trust(NamedTuple):
-    """How far a baseline is relied on, η, and after how many rollouts."""
-
-    share: Any  # []
-    rollouts: Any  # []
-
-    @staticmethod
-    def none() -> Trust:
-        return Trust(jnp.float32(0), jnp.int32(0))
-
-    def after(self, useful: Any) -> Trust:
-        """After a rollout in which a share of `useful` would have left least variance."""
-        return Trust(self.share + 0.1 * (useful - self.share), self.rollouts + 1)
-
-
 class Credit(eqx.Module):
     """Base of all kinds of credit: what agents learn from."""
-
-    @abc.abstractmethod
-    def init(self, key: Any, members: int, view: int, action: int) -> Any:
-        """What is learned of a group beside values: a model of it, or nothing. Sizes of views and embedded actions."""
 
 
 class Team(Credit):
     """Everybody learns from the team's advantage, and nothing is modelled: MAPPO."""
-
-    def init(self, key, members, view, action):
-        return ()
 
 
 class Learned(Credit):
@@ -100,13 +93,28 @@ class Learned(Credit):
     """λ of the returns that it learns from."""
     samples: eqx.AbstractVar[int]
     """Choices of an agent that are looked at, where it has infinitely many."""
+    fits: eqx.AbstractVar[int]
+    """Gradient steps after every rollout."""
+    batch: eqx.AbstractVar[int]
+    """Steps of the world in each of them, drawn from recent rollouts."""
+    recent: eqx.AbstractVar[int]
+    """Rollouts that are kept to learn from, the latest among them."""
+
+    @abc.abstractmethod
+    def init(self, key: Any, members: int, view: int, action: int) -> Any:
+        """What is learned of a group, in the beginning. Sizes of views and embedded actions."""
+
+    @abc.abstractmethod
+    def aim(self, members: int) -> Any:
+        """Zeros in the shape of what is learned from one step."""
 
     @abc.abstractmethod
     def assigned(
-        self, model: Any, trust: Trust, shown: Shown, facts: Facts, key: Any
-    ) -> tuple[Any, Any, Trust, Metrics]:
-        """What agents learn from [T, E, n], what the model learns from [T, E, ...], the trust after, and metrics."""
+        self, model: Any, trust: Moments, shown: Shown, facts: Facts, key: Any
+    ) -> tuple[Any, Any, Moments, Metrics]:
+        """What agents learn from [T, E, n], what is to be learned from [T, E, ...] (both in units of returns), what is
+        known of the baseline after, and metrics."""
 
     @abc.abstractmethod
-    def loss(self, model: Any, shown: Shown, counts: Any) -> tuple[Any, Any]:
-        """The model's error over the steps [L, B] that count and in which somebody lived, and a penalty."""
+    def loss(self, model: Any, shown: Shown) -> tuple[Any, Any]:
+        """The error over steps [B] in which somebody lived, and a penalty; aims are in units of the model."""

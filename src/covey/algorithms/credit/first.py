@@ -42,13 +42,16 @@ class Seed(Learned):
     lr: float = 7e-4
     lam: float = 0.95
     samples: int = eqx.field(static=True, default=1)
+    fits: int = eqx.field(static=True, default=4)
+    batch: int = eqx.field(static=True, default=1024)
+    recent: int = eqx.field(static=True, default=1)
     own: bool = eqx.field(static=True, default=False)
     """R^i is the agent's own reward, where the world pays agents apart; else the team's, shared out equally."""
     network: bool = eqx.field(static=True, default=False)
     """A^i = Q^i - V, of the network, instead of R^i + γ V' - V."""
 
     def __check_init__(self):
-        within(self, "[1, inf)", "width", "samples")
+        within(self, "[1, inf)", "width", "samples", "fits", "batch", "recent")
         within(self, "[0, inf)", "lr")
         within(self, "[0, 1]", "lam")
         check_mixes_values(self.mixer)
@@ -58,6 +61,9 @@ class Seed(Learned):
         value, enter, leave = linears(k_rest, (1, self.width), (self.width, action), (1, self.width))
         body = MLP(k_body, (view, self.width, self.width), activation=jnp.tanh)
         return Individual(body, value, enter, leave, self.mixer.init(k_mix, members, view))
+
+    def aim(self, members):
+        return jnp.zeros(()), jnp.zeros(members)
 
     def values(self, model: Individual, view: Any) -> Any:
         """V [n]."""
@@ -76,10 +82,10 @@ class Seed(Learned):
         following = jnp.where(facts.last[..., None], later, following)
         going_on = facts.gamma * facts.discount[..., None]
         psi = q - now if self.network else reward + going_on * later - now
-        joint = (masked_mean(facts.gain, alive, axis=-1) + facts.value) / facts.unit
-        return facts.unit * jnp.where(alive, psi, 0.0), (joint, reward + going_on * following), trust, {}
+        joint, own = masked_mean(facts.gain, alive, axis=-1) + facts.value, facts.unit * (reward + going_on * following)
+        return facts.unit * jnp.where(alive, psi, 0.0), (joint, own), trust, {}
 
-    def loss(self, model, shown, counts):
+    def loss(self, model, shown):
         def errors(step):
             joint, own = step.aim
             now, q = self.values(model, step.view), self.worth(model, step.view, step.choices.taken)
@@ -88,4 +94,4 @@ class Seed(Learned):
             each = (joint - now) ** 2 + (own - q) ** 2
             return (joint - whole) ** 2 + masked_mean(each, step.alive)
 
-        return masked_mean(jax.vmap(jax.vmap(errors))(shown), shown.alive.any(-1) & counts), 0.0
+        return masked_mean(jax.vmap(errors)(shown), shown.alive.any(-1)), 0.0

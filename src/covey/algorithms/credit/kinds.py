@@ -6,7 +6,6 @@ variance and never a bias. The others take the model's word. See `learning.credi
 
 from __future__ import annotations
 
-import equinox as eqx
 import jax.numpy as jnp
 
 from covey.algorithms.credit.model import Modelled
@@ -18,38 +17,26 @@ class Baseline(Modelled):
     """The sampled advantage without what the others' choices are worth: Â - η E_i M. Unbiased."""
 
     eta: float | None = None
-    """How far to rely on the model; None: as far as it would have paid in the rollouts before."""
-    warmup: int = eqx.field(static=True, default=10)
-    """Rollouts before the model is relied on at all."""
+    """How far to rely on the model; None: as far as it pays in the other lanes, and paid in the rollouts before."""
 
     def __check_init__(self):
-        within(self, "[0, inf)", "warmup")
         if self.eta is not None:
             within(self, "[0, 1]", "eta")
 
-    def relied(self, trust):
-        return jnp.where(trust.rollouts < self.warmup, 0.0, trust.share if self.eta is None else self.eta)
-
-    def psi(self, told, advantage, trust, key):
-        return advantage - trust * told.others
+    def relied(self, advantage, baseline, alive, trust):
+        pays, trust = super().relied(advantage, baseline, alive, trust)
+        return pays if self.eta is None else jnp.full_like(pays, self.eta), trust
 
 
 class Trajectory(Baseline):
     """`Baseline` without what everybody's later choices are worth, which nobody's choice now has caused. Unbiased."""
 
-    def over_time(self, psi, whole, discount, last, decay, trust):
-        return psi - trust * credit.ahead(whole, discount, last, decay)[..., None]
-
-
-class Marginal(Modelled):
-    """What an agent's choice is worth on average over the others', by the model: A_i. As biased as the model."""
-
-    def psi(self, told, advantage, trust, key):
-        return self.alone(told, key)
+    def baseline(self, others, whole, facts):
+        return others + credit.ahead(whole, facts.discount, facts.last, facts.gamma * facts.lam)[..., None]
 
 
 class Blend(Baseline):
-    """κ of `Marginal` and the rest of `Baseline`: as biased as κ of the model."""
+    """κ of the model's word, A_i, and the rest of `Baseline`: as biased as κ of the model."""
 
     kappa: float = 0.5
     """Share κ of the model's word."""
@@ -57,21 +44,34 @@ class Blend(Baseline):
     def __check_init__(self):
         within(self, "[0, 1]", "kappa")
 
-    def psi(self, told, advantage, trust, key):
-        return self.kappa * self.alone(told, key) + (1.0 - self.kappa) * super().psi(told, advantage, trust, key)
+    def word(self, told, key):
+        return self.alone(told, key)
+
+    def psi(self, word, left):
+        return self.kappa * word + (1.0 - self.kappa) * left
+
+
+class Marginal(Modelled):
+    """What an agent's choice is worth on average over the others', by the model: A_i. As biased as the model."""
+
+    def word(self, told, key):
+        return self.alone(told, key)
+
+    def psi(self, word, left):
+        return word
 
 
 class Coma(Marginal):
     """How much better the joint action is than with another choice of agent i, by the model (Foerster et al. 2018)."""
 
-    def psi(self, told, advantage, trust, key):
+    def word(self, told, key):
         return told.whole - told.others
 
 
 class Shapley(Marginal):
     """What an agent brings when it joins, on average over all orders, by the model."""
 
-    def psi(self, told, advantage, trust, key):
+    def word(self, told, key):
         if self.mixer.centered:  # sums of parts that two make at most: half of what an agent shares is its own
             return 0.5 * (self.alone(told, key) + told.whole - told.others)
         return credit.shapley(told.mix, told.taken, told.instead, told.weight, key, self.samples)
@@ -80,5 +80,5 @@ class Shapley(Marginal):
 class Slope(Marginal):
     """∂M/∂z_i · z_i: biased where the mixer bends. To compare with."""
 
-    def psi(self, told, advantage, trust, key):
+    def word(self, told, key):
         return credit.slope(told.mix, told.taken)

@@ -5,7 +5,6 @@ M(s, a) = f(z_1(s, a_1), ..., z_n(s, a_n); s)        E[z_i | s] = 0 under the po
 
 from __future__ import annotations
 
-import abc
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,9 +12,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from covey.algorithms.credit.base import Choices, Learned, Shown, Trust
+from covey.algorithms.credit.base import Choices, Facts, Learned, Shown
 from covey.core.checks import within
 from covey.learning import credit
+from covey.learning.credit import Moments
+from covey.learning.sequences import over
 from covey.learning.targets import masked_mean, masked_variance
 from covey.nn.mixers import Mixer, Sum
 from covey.nn.nets import MLP, Linear, linears
@@ -57,26 +58,37 @@ class Modelled(Learned):
     samples: int = eqx.field(static=True, default=8)
     """Draws of joint actions or orders, where a credit has no closed form; and choices of an agent, where it has
     infinitely many."""
+    fits: int = eqx.field(static=True, default=16)
+    """Gradient steps of the model after every rollout."""
+    batch: int = eqx.field(static=True, default=256)
+    """Steps of the world in each of them, drawn from recent rollouts."""
+    recent: int = eqx.field(static=True, default=8)
+    """Rollouts that are kept for the model to learn from, the latest among them."""
     streams: bool = eqx.field(static=True, default=False)
     """Model what each agent's choice does to each agent's own reward, and learn from the sum of it: for worlds that pay
     agents apart."""
 
     def __check_init__(self):
-        within(self, "[1, inf)", "width", "samples")
+        within(self, "[1, inf)", "width", "samples", "fits", "batch", "recent")
         within(self, "[0, inf)", "lr", "decay")
         within(self, "[0, 1]", "lam")
 
-    @abc.abstractmethod
-    def psi(self, told: Told, advantage: Any, trust: Any, key: Any) -> Any:
-        """What agents learn from in one step, [n]: out of sampled advantages [n], the model's word, and trust η."""
+    def word(self, told: Told, key: Any) -> Any:
+        """The model's word on what each agent did in one step, [n]; nobody asks for it by default."""
+        return jnp.zeros_like(told.others)
 
-    def relied(self, trust: Trust) -> Any:
-        """η of this rollout."""
-        return jnp.float32(1)
+    def psi(self, word: Any, left: Any) -> Any:
+        """What agents learn from: out of the model's word and what baselines have left of sampled advantages."""
+        return left
 
-    def over_time(self, psi: Any, whole: Any, discount: Any, last: Any, decay: Any, trust: Any) -> Any:
-        """What the rest of the rollout adds: psi [T, E, n], M without its mean [T, E]."""
-        return psi
+    def baseline(self, others: Any, whole: Any, facts: Facts) -> Any:
+        """What the advantage of an agent has in it that the agent did not cause [T, E, n], by the model: what `others`
+        [T, E, n] do, and the `whole` [T, E] without its mean."""
+        return others
+
+    def relied(self, advantage: Any, baseline: Any, alive: Any, trust: Moments) -> tuple[Any, Moments]:
+        """η per lane [E], of which nothing that happened in the lane may decide, and what is known after."""
+        return credit.reliance(advantage, baseline, alive, trust)
 
     # ------------------------------------------------------------------------------------------------------ the model
 
@@ -99,8 +111,7 @@ class Modelled(Learned):
     def brought(self, model: Model, view: Any, choices: Choices, alive: Any) -> tuple[Any, Any]:
         """z of what was done [n, d] and might have been done [n, K, d], centered; zeros of the dead."""
         seen = jax.vmap(model.body)(view)
-        z = jnp.concatenate([choices.taken[:, None], choices.instead], 1)
-        z = jnp.tanh(seen[:, None] + model.enter(z)) @ model.leave.T
+        z = jnp.tanh(seen[:, None] + model.enter(choices.all)) @ model.leave.T
         z = z - (choices.weight[..., None] * z[:, 1:]).sum(1, keepdims=True)
         z = jnp.where(alive[:, None, None], z, 0.0)
         return z[:, 0], z[:, 1:]
@@ -120,29 +131,35 @@ class Modelled(Learned):
         """What streams [S] make for the team: the mean of its living members', or the only one."""
         return masked_mean(streams, alive) if self.streams else streams[0]
 
+    def aim(self, members):
+        return jnp.zeros(members if self.streams else 1)
+
     def assigned(self, model, trust, shown, facts, key):
-        eta, gain = self.relied(trust), masked_mean(facts.gain, shown.alive, axis=-1) / facts.unit
-        aim = facts.gain / facts.unit if self.streams else gain[..., None]
+        alive = shown.alive
+        there = alive.any(-1)
 
-        def one(step, advantage, key):
+        def ask(step, key):
             told = self.told(model, step.view, step.choices, step.alive, facts.unit)
-            return told.whole, told.others, self.psi(told, advantage, eta, key), self.centered(told, key)
+            return told.whole, told.others, self.centered(told, key), self.word(told, key)
 
-        keys = jax.random.split(key, facts.last.shape)
-        whole, others, psi, centered = jax.vmap(jax.vmap(one))(shown, facts.advantage, keys)
-        there = shown.alive.any(-1)
-        missed, spread = (masked_variance(x, there) for x in (gain - whole / facts.unit, gain))
-        psi = self.over_time(psi, centered, facts.discount, facts.last, facts.gamma * facts.lam, eta)
-        left, had = (masked_variance(x, shown.alive) for x in (psi, facts.advantage))
+        whole, others, centered, word = over(ask, shown, jax.random.split(key, facts.last.shape))
+        baseline = self.baseline(others, centered, facts)
+        eta, trust = self.relied(facts.advantage, baseline, alive, trust)
+        psi = self.psi(word, facts.advantage - eta[:, None] * baseline)
+        gain = masked_mean(facts.gain, alive, axis=-1)
+        missed, spread = (masked_variance(x, there) for x in (gain - whole, gain))
+        left, had = (masked_variance(x, alive) for x in (psi, facts.advantage))
         metrics = {
             "explained": 1.0 - missed / jnp.maximum(spread, 1e-8),
             "saved": 1.0 - left / jnp.maximum(had, 1e-8),
-            "reliance": eta,
+            "reliance": eta.mean(),
         }
-        useful = credit.reliance(facts.advantage, others, shown.alive)
-        return psi, aim, trust.after(useful), metrics
+        # on average choices are worth 0: what is left of the mean is the critic's mistake, and none of theirs
+        counts = alive if self.streams else there[..., None]
+        aim = facts.gain if self.streams else gain[..., None]
+        return psi, aim - masked_mean(aim, counts), trust, metrics
 
-    def loss(self, model, shown, counts):
+    def loss(self, model, shown):
         """The mean of (M - y)², over streams too, and the penalty on the squares of the parameters."""
 
         def error(step):
@@ -150,7 +167,7 @@ class Modelled(Learned):
             missed = (self.mixes(model, step.view, taken) - step.aim) ** 2
             return masked_mean(missed, step.alive) if self.streams else missed[0]
 
-        missed = masked_mean(jax.vmap(jax.vmap(error))(shown), shown.alive.any(-1) & counts)
+        missed = masked_mean(jax.vmap(error)(shown), shown.alive.any(-1))
         return missed, self.decay * sum((x**2).sum() for x in jax.tree.leaves(model))
 
     def centered(self, told: Told, key: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from covey.algorithms.credit import Trust
-from covey.core.types import Groups
+from covey.algorithms.credit import Lesson
+from covey.core.types import Groups, Metrics
+from covey.learning.credit import Moments
 from covey.learning.normalisation import Scale
 from covey.nn.recurrent import Net
 
@@ -20,16 +21,14 @@ class Nets(NamedTuple):
 
     actor: Groups  # one Actor per group, or per agent [n, ...]
     critic: Groups  # one Net per group, or per agent [n, ...]
-    credit: Groups  # one Model per group, or ()
     actor_opt: Any
     critic_opt: Any
-    credit_opt: Any
 
 
 class State(NamedTuple):
     nets: Nets
     scale: dict[str, Scale]  # of returns, per group
-    trust: dict[str, Trust]  # in models of credit, per group, or nothing
+    credit: Any  # Known: who makes what; or (), where that is not learned
 
 
 class Memory(NamedTuple):
@@ -62,8 +61,6 @@ class Data(NamedTuple):
     counts: Any  # []  False while a unit is burning in
     fresh: Any  # []  an episode begins here
     carry: Any  # ([n, H], [n, H])  of actor and critic, before the step
-    choices: Any = ()  # for a model of credit
-    aim: Any = ()  # what that model is fitted to
 
 
 class Judged(NamedTuple):
@@ -77,3 +74,13 @@ class Judged(NamedTuple):
     value: Any  # [n]  the same in units of returns
     future: Any  # [n]  and of the true successor
     later: Any  # [n, G]  what the critic sees of that
+
+
+class Prepared(NamedTuple):
+    """What a rollout is to teach, per group."""
+
+    data: dict[str, Data]  # actors and critics
+    scale: dict[str, Scale]  # after the rollout
+    lessons: dict[str, Lesson]  # models of credit
+    trust: dict[str, Moments]  # in their baselines, after the rollout
+    metrics: Metrics

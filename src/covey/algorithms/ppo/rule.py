@@ -25,20 +25,25 @@ from covey.algorithms.credit import (
     Credit,
     Facts,
     Learned,
+    Lesson,
     Modelled,
+    Recent,
     Shown,
     Team,
-    Trust,
     choices_of,
+    fitted,
+    kept,
     ledgers,
+    unknown,
 )
-from covey.algorithms.ppo.records import Actor, Data, Extra, Judged, Memory, Nets, State
+from covey.algorithms.ppo.records import Actor, Data, Extra, Judged, Memory, Nets, Prepared, State
 from covey.algorithms.views import Sees, view_size, views
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Groups, Metrics, Spec, Transition
-from covey.learning.credit import Ledger
+from covey.learning.credit import Ledger, Moments
+from covey.learning.descent import descended
 from covey.learning.normalisation import Scale, unscaled
 from covey.learning.returns import gae
 from covey.learning.sequences import in_sequences, over, side_by_side
@@ -168,10 +173,16 @@ class PPO(Algorithm):
         keys = dict(zip(self.groups, jax.random.split(key, (len(self.groups), 2)), strict=True))
         actor = {name: self.members(name).init(k, partial(self._draw_actor, name)) for name, (k, _) in keys.items()}
         critic = {name: self.members(name).init(k, partial(self._draw_critic, name)) for name, (_, k) in keys.items()}
-        model = {name: self._draw_model(name, jax.random.fold_in(k, 1)) for name, (k, _) in keys.items()}
-        nets = Nets(actor, critic, model, *(self.optimizer.init(x) for x in (actor, critic, model)))
-        modelled = self.groups if isinstance(self.credit, Learned) else ()
-        return State(nets, {name: unscaled() for name in self.groups}, {name: Trust.none() for name in modelled})
+        nets = Nets(actor, critic, self.optimizer.init(actor), self.optimizer.init(critic))
+        scale = {name: unscaled() for name in self.groups}
+        if not isinstance(self.credit, Learned):
+            return State(nets, scale, ())
+        size_in = {name: view_size(self.spec, name, self.sees) + self.spec.groups[name].size for name in self.groups}
+        policies = {name: self.policy(name) for name in self.groups}
+        k_model = {name: jax.random.fold_in(k, 1) for name, (k, _) in keys.items()}
+        shape = self.horizon, lanes
+        known = unknown(self.credit, self.spec, policies, size_in, self.optimizer, shape, k_model)
+        return State(nets, scale, known)
 
     def _draw_actor(self, name: str, key: Any) -> Actor:
         policy = self.policy(name)
@@ -182,10 +193,6 @@ class PPO(Algorithm):
 
     def _draw_critic(self, name: str, key: Any) -> Net:
         return self._draw_net(key, view_size(self.spec, name, self.sees) + self.members(name).identity, 1, 1.0)
-
-    def _draw_model(self, name: str, key: Any) -> Any:
-        size = self.spec.groups[name].size
-        return self.credit.init(key, size, view_size(self.spec, name, self.sees) + size, self.policy(name).size)
 
     def _draw_net(self, key: Any, size_in: int, size_out: int, last: Any) -> Net:
         sizes = (size_in, *[self.width] * self.layers, size_out)
@@ -221,7 +228,10 @@ class PPO(Algorithm):
         return action, after, Extra(sample, log_prob, memory) if explore else ()
 
     def parameters(self, state):
-        return state
+        return self.acting(state)
+
+    def acting(self, state):
+        return state._replace(credit=state.credit._replace(recent=())) if state.credit else state
 
     def rotate(self, state: State, shift: int) -> State | None:
         """The state with agent i's networks given to agent i + shift of its group; None where a number means more."""
@@ -232,11 +242,11 @@ class PPO(Algorithm):
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):
-        data, scale, trust, seen = self.prepare(state, rollout, jax.random.fold_in(key, 1))
+        ready = self.prepare(state, rollout, jax.random.fold_in(key, 1))
         lanes = rollout.then.last.shape[1]
 
         def update(nets, rows):
-            batch = data if self.minibatches == 1 else jax.tree.map(lambda x: x[rows], data)
+            batch = ready.data if self.minibatches == 1 else jax.tree.map(lambda x: x[rows], ready.data)
             return self.update(nets, batch, step)
 
         def shuffled(key):
@@ -244,14 +254,20 @@ class PPO(Algorithm):
 
         rows = jax.vmap(shuffled)(jax.random.split(key, self.epochs)).reshape(self.epochs * self.minibatches, -1)
         nets, metrics = jax.lax.scan(update, state.nets, rows)
-        return State(nets, scale, trust), seen | jax.tree.map(lambda x: x.mean(0), metrics)
+        metrics = ready.metrics | jax.tree.map(lambda x: x.mean(0), metrics)
+        if not isinstance(self.credit, Learned):
+            return State(nets, ready.scale, ()), metrics
+        rollouts = step // (self.horizon * lanes)
+        recent = kept(self.spec, state.credit.recent, rollout.now, ready.lessons, rollouts)
+        known = state.credit._replace(trust=ready.trust, recent=recent)
+        shown = partial(self._shown, ready.scale)
+        known, told = fitted(self.credit, known, self.optimizer, shown, rollouts + 1, jax.random.fold_in(key, 2))
+        return State(nets, ready.scale, known), metrics | told
 
-    def prepare(
-        self, state: State, rollout: Transition, key: Any
-    ) -> tuple[dict[str, Data], dict[str, Scale], dict[str, Trust], Metrics]:
-        """What is learned from: advantages and targets of the old policy, cut into sequences."""
+    def prepare(self, state: State, rollout: Transition, key: Any) -> Prepared:
+        """What is learned from: advantages and targets of the old policy, cut into sequences; and by models."""
         extra, last = rollout.extra, rollout.then.last
-        data, scale, trust, metrics = {}, {}, {}, {}
+        data, scale, trust, lessons, metrics = {}, {}, {}, {}, {}
         judged = self.judged(state, rollout, jax.tree.map(lambda x: x[0], extra.memory.critic))
         for (name, seen), k in zip(judged.items(), jax.random.split(key, len(judged)), strict=True):
             alive, value, future = rollout.now.alive[name], seen.value, seen.future
@@ -291,11 +307,12 @@ class PPO(Algorithm):
                     gamma=self.gamma,
                     lam=self.lam,
                 )
-                of_group, trust[name], told = self.credited(self.credit, name, state, of_group, facts, k)
+                psi, lessons[name], trust[name], told = self.credited(self.credit, name, state, of_group, facts, k)
+                of_group = of_group._replace(advantage=psi)
                 metrics |= told
             of_group = of_group._replace(advantage=standardized(of_group.advantage, alive))
             data[name] = in_sequences(of_group, self.length, self.burn_in)
-        return data, scale, trust, metrics
+        return Prepared(data, scale, lessons, trust, metrics)
 
     def _earned(self, name: str, rollout: Transition) -> Any:
         """Rewards [T, E, n] of those that acted."""
@@ -306,16 +323,16 @@ class PPO(Algorithm):
 
     def credited(
         self, kind: Learned, name: str, state: State, data: Data, facts: Facts, key: Any
-    ) -> tuple[Data, Trust, Metrics]:
-        """What agents learn from instead of the sampled advantages of `data` [T, E, ...]; see `credit.py`."""
+    ) -> tuple[Any, Lesson, Moments, Metrics]:
+        """What agents learn from instead of the sampled advantages of `data` [T, E, ...], and what the model does."""
         k_choices, k_credit = jax.random.split(key)
         taken = over(jax.vmap(self.policy(name).embedded), data.sample, data.legal)
         choices = self._choices(kind, name, state.nets.actor[name], data, taken, data.carry[0][0], k_choices)
         shown = Shown(with_identity(data.view), choices, data.alive)
-        model, trust = state.nets.credit[name], state.trust[name]
-        psi, aim, trust, metrics = kind.assigned(model, trust, shown, facts, k_credit)
+        known = state.credit
+        psi, aim, trust, metrics = kind.assigned(known.model[name], known.trust[name], shown, facts, k_credit)
         metrics = {f"credit/{name}/{what}": value for what, value in metrics.items()}
-        return data._replace(advantage=psi, choices=choices, aim=aim), trust, metrics
+        return psi, Lesson(choices, aim), trust, metrics
 
     def _choices(self, kind: Learned, name: str, actor: Actor, seen: Any, taken: Any, carry: Any, key: Any) -> Choices:
         """What agents did [T, E, n, A], and what else they might have done; `seen` has `obs`, `legal` and `fresh`."""
@@ -341,6 +358,16 @@ class PPO(Algorithm):
             found[name] = Judged(obs[name], view[name], masks[name], fresh, said[..., 0], value, future, later[name])
         return found
 
+    def _shown(self, scale: dict[str, Scale], recent: Recent) -> dict[str, Shown]:
+        """What models are shown of recent steps [B]."""
+        view = jax.vmap(partial(views, self.spec, self.groups, self.sees))(recent.now)
+
+        def shown(name: str, lesson: Lesson) -> Shown:
+            aim = jax.tree.map(lambda x: x / scale[name].moments[1], lesson.aim)
+            return Shown(with_identity(view[name]), lesson.choices, recent.now.alive[name], aim)
+
+        return {name: shown(name, lesson) for name, lesson in recent.lessons.items()}
+
     def ledgers(self, state: State, rollout: Transition) -> dict[str, Ledger]:
         """Who earned what in the first episode of every lane of a rollout that begins with one; see `learning.credit`.
 
@@ -358,7 +385,7 @@ class PPO(Algorithm):
             choices = self._choices(self.credit, name, actor, seen, done[name], blank[name], k_choices)
             found[name] = ledgers(
                 self.credit,
-                state.nets.credit[name],
+                state.credit.model[name],
                 Shown(with_identity(seen.view), choices, now),
                 masked_mean(rollout.then.reward[name], now, axis=-1),
                 masked_mean(seen.value, now, axis=-1),
@@ -381,25 +408,13 @@ class PPO(Algorithm):
     def update(self, nets: Nets, batch: dict[str, Data], step: Any) -> tuple[Nets, Metrics]:
         """One gradient step of actors and critics on a minibatch [B, C, L, ...] of whole lanes."""
         batch = {name: side_by_side(data) for name, data in batch.items()}
-        actor, actor_opt, actor_metrics = self._descend(
-            self.actor_loss, nets.actor, nets.actor_opt, self.actor_lr(step), batch, step
-        )
-        critic, critic_opt, critic_metrics = self._descend(
+        down = partial(descended, self.optimizer)
+        rate = self.actor_lr(step)
+        actor, actor_opt, of_actors = down(self.actor_loss, nets.actor, nets.actor_opt, rate, batch, step)
+        critic, critic_opt, of_critics = down(
             self.critic_loss, nets.critic, nets.critic_opt, self.critic_lr(step), batch
         )
-        metrics = actor_metrics | critic_metrics
-        model, credit_opt = nets.credit, nets.credit_opt
-        if isinstance(self.credit, Learned):
-            model, credit_opt, told = self._descend(
-                partial(self.credit_loss, self.credit), model, credit_opt, self.credit.lr, batch
-            )
-            metrics |= told
-        return Nets(actor, critic, model, actor_opt, critic_opt, credit_opt), metrics
-
-    def _descend(self, loss: Any, nets: Any, opt: Any, rate: Any, *rest: Any) -> tuple[Any, Any, Metrics]:
-        gradient, metrics = jax.grad(loss, has_aux=True)(nets, *rest)
-        direction, opt = self.optimizer.update(gradient, opt)
-        return jax.tree.map(lambda x, d: x - rate * d, nets, direction), opt, metrics
+        return Nets(actor, critic, actor_opt, critic_opt), of_actors | of_critics
 
     def actor_loss(self, actor: Groups, batch: dict[str, Data], step: Any) -> tuple[Any, Metrics]:
         """-Σ_i J_i, over agents that were alive."""
@@ -429,15 +444,6 @@ class PPO(Algorithm):
                 error = jnp.maximum(error, optax.huber_loss(held, data.target, delta=self.huber))
             error = masked_mean(error, weight)
             loss, metrics = loss + error, metrics | {f"loss/critic/{name}": error}
-        return loss, metrics
-
-    def credit_loss(self, kind: Learned, models: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
-        """How far the models of credit are from the team's sampled advantages, over steps in which somebody lived."""
-        loss, metrics = 0.0, {}
-        for name, data in batch.items():
-            shown = Shown(with_identity(data.view), data.choices, data.alive, data.aim)
-            error, penalty = kind.loss(models[name], shown, data.counts)
-            loss, metrics = loss + error + penalty, metrics | {f"loss/credit/{name}": error}
         return loss, metrics
 
 

@@ -142,5 +142,5 @@ def credited(algorithm: PPO, agent_state: Any, group: str, now: TimeStep) -> tup
     taken = jnp.zeros((size, policy.size))
     choices = choices_of(policy, 1, raw, std, taken, masks, jax.random.key(0))
     view = with_identity(views(spec, algorithm.groups, algorithm.sees, now)[group])
-    _, instead = kind.brought(agent_state.nets.credit[group], view, choices, now.alive[group])
+    _, instead = kind.brought(agent_state.credit.model[group], view, choices, now.alive[group])
     return agent_state.scale[group].moments[1] * instead[..., 0], choices.weight
