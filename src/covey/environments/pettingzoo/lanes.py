@@ -47,6 +47,7 @@ class Game:
         if len(set(map(str, agents))) < len(agents):
             raise Broken(f"{name} has agents that cannot be told apart: {agents}. Give each a name of its own.")
         self.seats = seats(env, agents)
+        self.there: list[Any] = []  # who is there now: `agents`, which costs something through PettingZoo's wrappers
         self.over: set[Any] = set()
         self.clock = 0
 
@@ -57,14 +58,15 @@ class Game:
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise Broken(f"`reset` of {self.name} has to return the pair (observations, infos).")
         observations, infos = returned
-        self._demand(self.env.agents, {"observations": observations, "infos": infos}, "`reset`")
-        if not self.env.agents:
+        self.there = list(self.env.agents)
+        self._demand(self.there, {"observations": observations, "infos": infos}, "`reset`")
+        if not self.there:
             raise Broken(f"{self.name} begins an episode without agents: `agents` is empty after `reset`.")
         return observations, infos
 
     def step(self, action: Groups, lane: int) -> tuple[dict, dict, dict, dict, dict]:
         """What PettingZoo's `step` returns, for those who acted."""
-        acting, self.clock = list(self.env.agents), self.clock + 1
+        acting, self.clock = self.there, self.clock + 1
         returned = self.env.step({agent: self._given(agent, action, lane) for agent in acting})
         if not isinstance(returned, tuple) or len(returned) != 5:
             raise Broken(
@@ -72,9 +74,10 @@ class Game:
             )
         observations, rewards, terminated, truncated, _ = returned
         parts = {"rewards": rewards, "terminations": terminated, "truncations": truncated}
+        self.there = list(self.env.agents)
         self._demand(acting, {"observations": observations, **parts}, "`step`")
-        self._demand(self.env.agents, {"observations": observations}, "`step`")
-        revived = self.over & set(self.env.agents)
+        self._demand(self.there, {"observations": observations}, "`step`")
+        revived = self.over.intersection(self.there)
         if revived:
             raise Broken(
                 f"{self.name} brought {sorted(map(str, revived))} back after the end of their part of the episode: who "
@@ -238,14 +241,14 @@ class Lanes:
     def _begin(self, now: TimeStep, lane: int, seed: int | None) -> None:
         game = self.games[lane]
         observations, infos = game.reset(seed)
-        game.show(now, lane, observations, infos, game.env.agents)
+        game.show(now, lane, observations, infos, game.there)
 
     def _play(self, then: TimeStep, lane: int, action: Groups) -> None:
         game = self.games[lane]
-        acting = list(game.env.agents)
+        acting = game.there
         observations, rewards, terminated, truncated, infos = game.step(action, lane)
         late = self.time_limit is not None and game.clock >= self.time_limit
-        last = late or not game.env.agents
+        last = late or not game.there
         for agent in acting:
             seat = game.seats[agent]
             then.reward[seat.group][lane, seat.index] = rewards[agent]
@@ -254,8 +257,8 @@ class Lanes:
         for agent in game.over:
             seat = game.seats[agent]
             then.discount[seat.group][lane, seat.index] = 0.0
-        there = [agent for agent in acting if truncated[agent] and last and agent not in game.over]
-        game.show(then, lane, observations, infos, [*game.env.agents, *there])
+        cut = [agent for agent in acting if last and truncated[agent] and agent not in game.over]
+        game.show(then, lane, observations, infos, [*game.there, *cut])
         then.last[lane] = last
 
     def _demand_finite(self, now: TimeStep) -> None:
