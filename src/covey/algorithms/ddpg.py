@@ -28,9 +28,10 @@ from covey.algorithms.critics import (
     attention_metrics,
 )
 from covey.core.algorithm import Algorithm, Plan
-from covey.core.checks import within
+from covey.core.checks import controls, within
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Groups, Metrics, MultiDiscrete, Spec, Splits, TimeStep
+from covey.learning.descent import descended
 from covey.learning.exploration import Exploration, Gaussian, target_noise
 from covey.learning.replay import Batch, Buffer, Replay, replayed
 from covey.learning.targets import Linear, masked_mean, polyak
@@ -117,8 +118,7 @@ class DDPG(Algorithm):
             raise BadInput(
                 "`whole_episode` replays an episode when it ends and needs `horizon=1`: learn at every step."
             )
-        if set(self.groups) - set(self.spec.groups):
-            raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
+        controls(self)
 
     @property
     def plan(self):
@@ -215,15 +215,17 @@ class DDPG(Algorithm):
 
     def update_critic(self, nets: Nets, batch: Batch, key: Any) -> tuple[Nets, Metrics]:
         target = self.critic_target(nets, batch, key)
-        gradient, metrics = jax.grad(self.critic_loss, has_aux=True)(nets.critic, target, batch)
-        step, critic_opt = self.optimizers[1].update(gradient, nets.critic_opt)
-        return nets._replace(critic=optax.apply_updates(nets.critic, step), critic_opt=critic_opt), metrics
+        critic, critic_opt, metrics = descended(
+            self.optimizers[1], self.critic_loss, nets.critic, nets.critic_opt, target, batch
+        )
+        return nets._replace(critic=critic, critic_opt=critic_opt), metrics
 
     def update_actor(self, nets: Nets, batch: Batch, key: Any) -> tuple[Nets, Metrics]:
         """One actor step, and the step of the targets that goes with it."""
-        gradient, metrics = jax.grad(self.actor_loss, has_aux=True)(nets.actor, nets.critic[0], batch, key)
-        step, actor_opt = self.optimizers[0].update(gradient, nets.actor_opt)
-        nets = nets._replace(actor=optax.apply_updates(nets.actor, step), actor_opt=actor_opt)
+        actor, actor_opt, metrics = descended(
+            self.optimizers[0], self.actor_loss, nets.actor, nets.actor_opt, nets.critic[0], batch, key
+        )
+        nets = nets._replace(actor=actor, actor_opt=actor_opt)
         target_actor, target_critic = polyak(nets[2:4], nets[0:2], self.tau)
         return nets._replace(target_actor=target_actor, target_critic=target_critic), metrics
 

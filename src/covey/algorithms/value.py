@@ -22,9 +22,10 @@ import jax.numpy as jnp
 import optax
 
 from covey.core.algorithm import Algorithm, Plan
-from covey.core.checks import within
+from covey.core.checks import controls, within
 from covey.core.errors import BadInput
 from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, TimeStep
+from covey.learning.descent import descended
 from covey.learning.replay import Batch, Buffer, Replay, replayed
 from covey.learning.targets import Linear, masked_mean, polyak
 from covey.nn.heads import Head
@@ -94,8 +95,7 @@ class Mixing(Algorithm):
         within(self, "(0, 1]", "tau")
         within(self, "(0, inf]", "max_norm")
         check_mixes_values(self.mixer)
-        if set(self.groups) - set(self.spec.groups):
-            raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
+        controls(self)
         for name in self.groups:
             if not isinstance(self.spec.groups[name].action, (Discrete, MultiDiscrete)):
                 raise BadInput(
@@ -176,9 +176,7 @@ class Mixing(Algorithm):
     def update(self, nets: Nets, batch: Batch, key: Any, count: Any) -> tuple[Nets, Metrics]:
         """One gradient step of everybody's values and of the mixers, and the step of the targets that goes with it."""
         target = self.target(nets, batch)
-        gradient, metrics = jax.grad(self.loss, has_aux=True)(nets.online, target, batch)
-        step, opt = self.optimizer.update(gradient, nets.opt)
-        online = jax.tree.map(jnp.add, nets.online, step)
+        online, opt, metrics = descended(self.optimizer, self.loss, nets.online, nets.opt, target, batch)
         return Nets(online, polyak(nets.target, online, self.tau), opt), metrics
 
     def target(self, nets: Nets, batch: Batch) -> Groups:

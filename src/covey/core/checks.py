@@ -1,11 +1,11 @@
-"""Ranges of settings, stated where the settings are: `within(self, "(0, 1]", "tau")` in a `__check_init__`."""
+"""What settings keep to, stated where the settings are: `within(self, "(0, 1]", "tau")` in a `__check_init__`."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from covey.core.errors import BadInput
+from covey.core.errors import BadInput, unknown
 
 
 def within(owner: Any, interval: str, *names: str) -> None:
@@ -17,6 +17,13 @@ def within(owner: Any, interval: str, *names: str) -> None:
         value = getattr(owner, name)
         if isinstance(value, (int, float)) and not contains(interval, value):
             raise BadInput(f"`{name}` must {_words(interval, value)}, got {value:g}.")
+
+
+def controls(owner: Any) -> None:
+    """BadInput unless the world of the algorithm `owner` has the groups that it is to control."""
+    for name in owner.groups:
+        if name not in owner.spec.groups:
+            raise unknown(f"in the world {owner.spec.name!r} the group", name, owner.spec.groups)
 
 
 def contains(interval: str, value: float) -> bool:

@@ -14,10 +14,15 @@ Loss = Callable[..., tuple[Any, Metrics]]
 
 
 def descended(
-    optimizer: optax.GradientTransformation, loss: Loss, nets: Any, opt: Any, rate: Any, *rest: Any
+    optimizer: optax.GradientTransformation, loss: Loss, nets: Any, opt: Any, *rest: Any, rate: Any = None
 ) -> tuple[Any, Any, Metrics]:
-    """`nets` and `opt` after a step of size `rate` down the gradient of `loss(nets, *rest)`, and its metrics. The
-    optimizer gives directions of unit rate."""
+    """`nets` and `opt` after a step down the gradient of `loss(nets, *rest)`, and its metrics.
+
+    rate: where it changes with environment steps, and the optimizer gives directions of unit rate; None: it is the
+    optimizer's own.
+    """
     gradient, metrics = jax.grad(loss, has_aux=True)(nets, *rest)
-    direction, opt = optimizer.update(gradient, opt)
-    return jax.tree.map(lambda x, d: x - rate * d, nets, direction), opt, metrics
+    step, opt = optimizer.update(gradient, opt)
+    if rate is not None:
+        step = jax.tree.map(lambda x: -rate * x, step)
+    return optax.apply_updates(nets, step), opt, metrics

@@ -57,7 +57,7 @@ def fitted(
 
     def once(carry, key):
         batch = shown(drawn(known.recent, kind.batch, key, rollouts))
-        model, opt, told = descended(optimizer, partial(_loss, kind), *carry, kind.lr, batch)
+        model, opt, told = descended(optimizer, partial(_loss, kind), *carry, batch, rate=kind.lr)
         return (model, opt), told
 
     (model, opt), metrics = jax.lax.scan(once, (known.model, known.opt), jax.random.split(key, kind.fits))

@@ -26,9 +26,10 @@ from covey.algorithms.mean_field.field import Alone, Field, Means
 from covey.algorithms.mean_field.means import Everybody, Near
 from covey.algorithms.mean_field.networks import Function, Network, Shape
 from covey.core.algorithm import Algorithm, Plan
-from covey.core.checks import within
-from covey.core.errors import BadInput, unknown
+from covey.core.checks import controls, within
+from covey.core.errors import BadInput
 from covey.core.types import Groups, Metrics, Spec, TimeStep, Transition
+from covey.learning.descent import descended
 from covey.learning.normalisation import Scale, unscaled
 from covey.learning.returns import gae
 from covey.learning.sequences import over
@@ -131,9 +132,8 @@ class MeanFieldAC(Algorithm):
         within(self, "(0, 1]", "tau")
         within(self, "(0, inf)", "clip", "std")
         within(self, "(0, inf]", "max_norm")
+        controls(self)
         for name in self.groups:
-            if name not in self.spec.groups:
-                raise unknown(f"in the world {self.spec.name!r} the group", name, self.spec.groups)
             if self.critic == "action" and not self.policy(name).discrete:
                 raise BadInput(
                     f"a critic of actions compares all choices, and the group {name!r} of {self.spec.name} has more "
@@ -286,14 +286,14 @@ class MeanFieldAC(Algorithm):
 
     def update(self, nets: Nets, data: dict[str, Data], step: Any) -> tuple[Nets, Metrics]:
         """One gradient step of actors and critics on a rollout."""
-        gradient, actor_metrics = jax.grad(self.actor_loss, has_aux=True)(nets.actor, data, step)
-        change, actor_opt = self.optimizer(self.actors).update(gradient, nets.actor_opt)
-        actor = jax.tree.map(jnp.add, nets.actor, change)
-        gradient, critic_metrics = jax.grad(self.critic_loss, has_aux=True)(nets.critic, data)
-        change, critic_opt = self.optimizer(self.critics).update(gradient, nets.critic_opt)
-        critic = jax.tree.map(jnp.add, nets.critic, change)
+        actor, actor_opt, of_actors = descended(
+            self.optimizer(self.actors), self.actor_loss, nets.actor, nets.actor_opt, data, step
+        )
+        critic, critic_opt, of_critics = descended(
+            self.optimizer(self.critics), self.critic_loss, nets.critic, nets.critic_opt, data
+        )
         target = polyak(nets.target, critic, self.tau) if nets.target else nets.target
-        return Nets(actor, critic, target, actor_opt, critic_opt), actor_metrics | critic_metrics
+        return Nets(actor, critic, target, actor_opt, critic_opt), of_actors | of_critics
 
     def actor_loss(self, actor: dict[str, Actor], data: dict[str, Data], step: Any) -> tuple[Any, Metrics]:
         """-Σ_i J_i and the entropies, over agents that were alive."""

@@ -25,9 +25,10 @@ from covey.algorithms.mean_field.field import Alone, Field, Means
 from covey.algorithms.mean_field.means import Everybody, Near
 from covey.algorithms.mean_field.networks import Function, Network, Shape, Tabular
 from covey.core.algorithm import Algorithm, Plan, paced
-from covey.core.checks import within
-from covey.core.errors import BadInput, unknown
+from covey.core.checks import controls, within
+from covey.core.errors import BadInput
 from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, TimeStep
+from covey.learning.descent import descended
 from covey.learning.replay import Batch, Buffer, Replay, latest, replayed
 from covey.learning.targets import Linear, constant, masked_mean, polyak
 from covey.nn.heads import Head, Parts
@@ -84,9 +85,8 @@ class MeanFieldQ(Algorithm):
         within(self, "[0, inf)", "warmup")
         within(self, "[0, 1]", "gamma")
         within(self, "(0, 1]", "tau")
+        controls(self)
         for name in self.groups:
-            if name not in self.spec.groups:
-                raise unknown(f"in the world {self.spec.name!r} the group", name, self.spec.groups)
             if not isinstance(self.spec.groups[name].action, (Discrete, MultiDiscrete)):
                 raise BadInput(
                     f"the group {name!r} of {self.spec.name} does not choose from a few actions, and Q-learning has to "
@@ -181,9 +181,7 @@ class MeanFieldQ(Algorithm):
     def update(self, step: Any, nets: Nets, batch: Batch, key: Any, count: Any) -> tuple[Nets, Metrics]:
         """One gradient step, and the step of the targets that goes with it."""
         y = jax.vmap(partial(self.aim, nets, step))(batch)
-        gradient, metrics = jax.grad(self.loss, has_aux=True)(nets.online, y, batch)
-        change, opt = self.values.optimizer.update(gradient, nets.opt)
-        online = jax.tree.map(jnp.add, nets.online, change)
+        online, opt, metrics = descended(self.values.optimizer, self.loss, nets.online, nets.opt, y, batch)
         moved = polyak(nets.target, online, jnp.where(count % self.period == self.period - 1, self.tau, 0.0))
         return Nets(online, moved, opt), metrics
 

@@ -39,7 +39,7 @@ from covey.algorithms.credit import (
 from covey.algorithms.ppo.records import Actor, Data, Extra, Judged, Memory, Nets, Prepared, State
 from covey.algorithms.views import Sees, view_size, views
 from covey.core.algorithm import Algorithm, Plan
-from covey.core.checks import within
+from covey.core.checks import controls, within
 from covey.core.errors import BadInput
 from covey.core.types import Groups, Metrics, Spec, Transition
 from covey.learning.credit import Ledger, Moments
@@ -134,8 +134,7 @@ class PPO(Algorithm):
             )
         if self.streams and self.team_reward:
             raise BadInput("`streams` are of agents' own rewards, and `team_reward` gives all the same: turn one off.")
-        if set(self.groups) - set(self.spec.groups):
-            raise BadInput(f"{self.spec.name} has the groups {list(self.spec.groups)}, not {list(self.groups)}.")
+        controls(self)
 
     @property
     def length(self) -> int:
@@ -409,10 +408,11 @@ class PPO(Algorithm):
         """One gradient step of actors and critics on a minibatch [B, C, L, ...] of whole lanes."""
         batch = {name: side_by_side(data) for name, data in batch.items()}
         down = partial(descended, self.optimizer)
-        rate = self.actor_lr(step)
-        actor, actor_opt, of_actors = down(self.actor_loss, nets.actor, nets.actor_opt, rate, batch, step)
+        actor, actor_opt, of_actors = down(
+            self.actor_loss, nets.actor, nets.actor_opt, batch, step, rate=self.actor_lr(step)
+        )
         critic, critic_opt, of_critics = down(
-            self.critic_loss, nets.critic, nets.critic_opt, self.critic_lr(step), batch
+            self.critic_loss, nets.critic, nets.critic_opt, batch, rate=self.critic_lr(step)
         )
         return Nets(actor, critic, actor_opt, critic_opt), of_actors | of_critics
 
