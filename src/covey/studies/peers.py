@@ -117,7 +117,7 @@ SPREAD = "mpe2.simple_spread_v3"
 
 def workers(effort: Effort) -> Iterator[Row]:
     """A PettingZoo world stepped by worker processes, beside the same world stepped alone without covey."""
-    lanes = 4 if effort.tiny else 32
+    lanes = 4 if effort.tiny else 128  # workers wait for each other at every step: the more lanes, the less
     alone = Alone(SPREAD)
     yield from _shared(effort, lanes, alone)
 

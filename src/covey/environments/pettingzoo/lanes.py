@@ -64,10 +64,12 @@ class Game:
             raise Broken(f"{self.name} begins an episode without agents: `agents` is empty after `reset`.")
         return observations, infos
 
-    def step(self, action: Groups, lane: int) -> tuple[dict, dict, dict, dict, dict]:
-        """What PettingZoo's `step` returns, for those who acted."""
+    def step(self, action: dict[str, Any]) -> tuple[dict, dict, dict, dict, dict]:
+        """What PettingZoo's `step` returns, for those who acted; `action` [n] of every group."""
         acting, self.clock = self.there, self.clock + 1
-        returned = self.env.step({agent: self._given(agent, action, lane) for agent in acting})
+        seats = self.seats
+        given = {agent: seats[agent].done.given(action[seats[agent].group][seats[agent].index]) for agent in acting}
+        returned = self.env.step(given)
         if not isinstance(returned, tuple) or len(returned) != 5:
             raise Broken(
                 f"`step` of {self.name} has to return (observations, rewards, terminations, truncations, infos)."
@@ -89,21 +91,18 @@ class Game:
         """Write what the agents `shown` see, and may do, into the arrays of lane `lane`."""
         for agent in shown:
             seat = self.seats[agent]
-            now.alive[seat.group][lane, seat.index] = True
+            group, place = seat.group, (lane, seat.index)
+            now.alive[group][place] = True
             try:
-                array = seat.seen.array(observations[agent])
+                now.obs[group][place] = seat.seen.array(observations[agent])
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Broken(f"{self.name} showed the agent {agent!r} what is not in its space: {error}.") from error
-            now.obs[seat.group][lane, seat.index] = array
-            mask = legal(seat, observations[agent], infos.get(agent, {}))
-            if mask is not None and seat.group in now.legal:
-                now.legal[seat.group][lane, seat.index] = mask
+            if group in now.legal:
+                mask = legal(seat, observations[agent], infos.get(agent, {}))
+                if mask is not None:
+                    now.legal[group][place] = mask
         if now.state is not None:
             now.state[lane] = state_of(self.env)
-
-    def _given(self, agent: Any, action: Groups, lane: int) -> Any:
-        seat = self.seats[agent]
-        return seat.done.given(np.asarray(action[seat.group][lane, seat.index]))
 
     def _demand(self, agents: Sequence[Any], parts: dict[str, Any], where: str) -> None:
         """Everybody has a seat, and an entry in every part."""
@@ -223,12 +222,13 @@ class Lanes:
 
     def step(self, action: Groups) -> tuple[TimeStep, TimeStep]:
         then = self._blank()
+        quick = {name: np.asarray(x) for name, x in action.items()}
+        quick = {name: x.tolist() if x.ndim == 2 else x for name, x in quick.items()}  # plain numbers, one an agent
         for lane in range(self.lanes):
-            self._play(then, lane, action)
+            self._play(then, lane, {name: x[lane] for name, x in quick.items()})
         self._demand_finite(then)
-        self.now = copied(then)
+        self.now, blank = copied(then), self._blank(1)
         for lane in np.flatnonzero(then.last):
-            blank = self._blank(1)
             for mine, zero in zip(leaves(self.now), leaves(blank), strict=True):
                 mine[lane] = zero[0]
             self._begin(self.now, int(lane), None)
@@ -243,10 +243,10 @@ class Lanes:
         observations, infos = game.reset(seed)
         game.show(now, lane, observations, infos, game.there)
 
-    def _play(self, then: TimeStep, lane: int, action: Groups) -> None:
+    def _play(self, then: TimeStep, lane: int, action: dict[str, Any]) -> None:
         game = self.games[lane]
         acting = game.there
-        observations, rewards, terminated, truncated, infos = game.step(action, lane)
+        observations, rewards, terminated, truncated, infos = game.step(action)
         late = self.time_limit is not None and game.clock >= self.time_limit
         last = late or not game.there
         for agent in acting:

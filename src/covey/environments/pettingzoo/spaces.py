@@ -54,7 +54,7 @@ class Done(NamedTuple):
     """How an action of `space` becomes what the environment takes."""
 
     space: Space
-    given: Callable[[np.ndarray], Any]
+    given: Callable[[Any], Any]  # of a number where the space is Discrete, else of an array
 
 
 def done(space: spaces.Space, agent: str) -> Done:
