@@ -162,7 +162,7 @@ def test_trained_algorithms_play_either_side():
     played, state = as_group(small("mfac"), run.agent, "right")
     assert isinstance(played, OtherSide)
     assert played.groups == ("right",)
-    assert state is run.agent.live
+    assert state.nets.actor is run.agent.live.nets.actor
     assert as_group(small("mfac"), run.agent, "left")[0].groups == ("left",)
     both = make("mfac", world())
     assert as_group(both, both.init(KEY, 1), "right")[0].groups == ("right",)

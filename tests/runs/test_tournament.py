@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from covey import algorithms, cli
 from covey.algorithms.self_play import SelfPlay, as_group
 from covey.core.errors import BadInput
 from covey.environments import make
+from covey.runs.policy import open_run
 from covey.runs.tournament import Contender, Tournament, matched, rated, scored, tournament
 
 
@@ -121,6 +123,20 @@ def test_the_command_prints_and_writes(trained, tmp_path, capsys, monkeypatch):
     (pair,) = result["pairs"]
     assert pair["games"] == 4
     assert pair["points"]["value"] == pytest.approx((pair["points_as_left"] + pair["points_as_right"]) / 2)
+
+
+def test_policies_alone_can_be_taken_elsewhere(trained, tmp_path):
+    """What is kept is what acts, whatever it is learned with; a folder without checkpoints plays its newest one."""
+    there, brought = trained / "self", tmp_path / "brought"
+    shutil.copytree(there, brought, ignore=shutil.ignore_patterns("checkpoints"))
+    newest, last, whole = open_run(brought), open_run(there, step=1024), open_run(there)
+    assert (newest.step, sorted(int(x.name) for x in (there / "policies").iterdir())) == (1024, [256, 512, 768, 1024])
+    alike = jax.tree.map(lambda a, b: bool((a == b).all()), newest.agents, last.agents)
+    assert jax.tree.all(alike)
+    assert len(jax.tree.leaves(alike)) < len(jax.tree.leaves(whole.agents))
+    points = tournament([str(brought), f"{there}@1024"], games=16).points[0, 1]
+    again = tournament([str(there), f"{there}@1024"], games=16).points[0, 1]
+    np.testing.assert_array_equal(points, again)
 
 
 def test_a_checkpoint_that_is_not_there(trained):

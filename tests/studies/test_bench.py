@@ -20,7 +20,8 @@ UNITS = {
     "ppo": {"environment steps/s", "s to compile"},
     "jaxmarl": {"environment steps/s", "times their speed", "s to compile"},
     "workers": {"environment steps/s", "times one process without covey"},
-    "battle": {"environment steps/s", "times their speed", "s to compile", "soldier steps/s"},
+    "battle": {"environment steps/s", "times their speed", "s to compile"},
+    "soldiers": {"soldier steps/s"},
     "population": {"updates/s", "exponent"},
     "memory": {"MB planned", "MB measured"},
 }

@@ -188,7 +188,8 @@ class DDPG(Algorithm):
         return state.nets
 
     def acting(self, state):
-        return state._replace(buffer=())
+        nets = state.nets._replace(target_actor={}, target_critic=(), actor_opt=(), critic_opt=())
+        return state._replace(nets=nets, buffer=())
 
     def rotate(self, state: State, shift: int) -> State | None:
         """The state with agent i's networks given to agent i + shift of its group; None where agents share some, and

@@ -157,7 +157,7 @@ class Mixing(Algorithm):
         return state.nets
 
     def acting(self, state):
-        return state._replace(buffer=())
+        return state._replace(nets=state.nets._replace(target={}, opt=()), buffer=())
 
     def rotate(self, state: State, shift: int) -> State | None:
         """The state with agent i's values given to agent i + shift of its group; None where a number means more."""

@@ -41,8 +41,8 @@ class Settings:
     """Episodes of each seed in an evaluation."""
     checkpoint_every_s: float = 300.0
     """Seconds between checkpoints."""
-    keep_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the last two)")] = None
-    """Environment steps between checkpoints that stay."""
+    keep_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: none)")] = None
+    """Environment steps between policies that stay."""
     chunk: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: about a second's worth)")] = None
     """Iterations between two reports."""
     quiet: FlagCreatePairsOff[bool] = False

@@ -127,8 +127,8 @@ def compare(args: list[str]) -> int:
 class TournamentArguments:
     """Everybody against everybody in a world with two sides that are alike, and Elo's ratings.
 
-    Every seed of a run meets every seed of another, as often on the one side as on the other. RUN@STEP is a checkpoint
-    of a run (`covey train --keep-every`). Intervals are 95 %, from drawing seeds and games anew.
+    Every seed of a run meets every seed of another, as often on the one side as on the other. RUN@STEP is what a run
+    had learned by then (`covey train --keep-every`). Intervals are 95 %, from drawing seeds and games anew.
 
     Examples:
       covey tournament runs/first runs/second charge random

@@ -53,7 +53,7 @@ class HostFacts(NamedTuple):
 
 def begin(config: Config, folder: Path, resume: bool, screen: View) -> tuple[Run, HostFacts]:
     """A fresh run, or the one in the newest whole checkpoint of `folder`."""
-    saved = checkpoint.latest(folder / "checkpoints") if resume else None
+    saved = checkpoint.latest(folder / checkpoint.CHECKPOINTS) if resume else None
     if config.end != config.steps:
         screen.note(f"{config.steps:,} steps are rounded up to {config.end:,} ({config.iteration:,} an iteration).")
     if resume and saved is None:
@@ -115,7 +115,8 @@ def _checked(config: Config, folder: Path, saved: Saved, screen: View) -> Saved:
     changed = checkpoint.differences(saved, configs.versions())
     if changed:
         screen.note(f"it may not go on to the bit as it would have: {'; '.join(changed)}.")
-    checkpoint.forget_after(folder / "checkpoints", saved.step)
+    for name in (checkpoint.CHECKPOINTS, checkpoint.POLICIES):
+        checkpoint.forget_after(folder / name, saved.step)
     journal.cut(folder, saved.step)
     return saved
 

@@ -2,12 +2,13 @@
 
     run/         the arrays of the run (orbax)
     world.bin    a saved host world, where the world offers one
-    about.json   format, step, identity (algorithm, world, shapes), versions, host facts, digests of the files above,
-                 and whether it is kept for good
+    about.json   format, step, identity (algorithm, world, shapes), versions, host facts, digests of the files above
 
-A checkpoint is written aside, flushed, and renamed into place, so that at any moment every folder with a plain number
-for a name is complete. The newest two are kept, and those that are meant to stay. One that does not match its digests
-is passed over for the one before.
+`policies/<step>/` holds the same of what acts alone, a `Player`: no replay and nothing else that only learning needs.
+
+Either is written aside, flushed, and renamed into place, so that at any moment every folder with a plain number for a
+name is complete. The newest two checkpoints are kept, and all policies. One that does not match its digests is passed
+over for the one before.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from covey.runs.files import sync, sync_tree, writing
 
 FORMAT = 1
 KEEP = 2
+CHECKPOINTS, POLICIES = "checkpoints", "policies"
+"""Their places in the folder of a run."""
+
 ASIDE = ".writing"
 
 
@@ -38,6 +42,13 @@ class Identity(NamedTuple):
     algorithm: str
     environment: str
     settings: dict[str, str]
+
+
+class Player(NamedTuple):
+    """What is kept of a run for good."""
+
+    agent: Any  # [S, ...]  what acts, `Algorithm.acting`
+    step: Any  # []
 
 
 class Saved(NamedTuple):
@@ -113,10 +124,9 @@ def save(
     versions: dict[str, str],
     host: dict[str, Any],
     world: bytes | None = None,
-    for_good: bool = False,
+    keep: int | None = KEEP,
 ) -> Path:
-    """Write `run` under `folder` (a run's `checkpoints/`) and return where; older checkpoints beyond two are removed,
-    unless they were saved `for_good`.
+    """Write `run` (a `Run` or a `Player`) under `folder` and return where; of older ones the newest `keep` stay.
 
     `host` is what the host's side of the loop needs to go on (JSON). A full or read-only disk is a BadInput, and leaves
     the earlier checkpoints as they were.
@@ -141,7 +151,6 @@ def save(
                 "shapes": _shapes(arrays),
                 "keys": key_kinds(run),
                 "files": _digests(aside),
-                "for_good": for_good,
             }
             (aside / "about.json").write_text(json.dumps(about, indent=1))
             sync_tree(aside)
@@ -151,24 +160,15 @@ def save(
             sync(folder)
         finally:
             _discard_leftovers(folder)
-        for old in _steps(folder)[KEEP:]:
-            if not _stays(folder / str(old)):
-                shutil.rmtree(folder / str(old))
+        for old in steps(folder)[keep:] if keep else ():
+            shutil.rmtree(folder / str(old))
     return final
-
-
-def _stays(folder: Path) -> bool:
-    """Was this checkpoint saved for good? One that says nothing was not."""
-    try:
-        return bool(json.loads((folder / "about.json").read_text()).get("for_good"))
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def forget_after(folder: Path, step: int) -> None:
     """Remove the checkpoints beyond `step`: they were passed over, and the run goes on from `step`."""
     with writing(f"the folder {folder}"):
-        for later in [s for s in _steps(folder) if s > step]:
+        for later in [s for s in steps(folder) if s > step]:
             shutil.rmtree(folder / str(later))
 
 
@@ -205,8 +205,8 @@ def _discard_leftovers(folder: Path) -> None:
         shutil.rmtree(leftover)
 
 
-def _steps(folder: Path) -> list[int]:
-    """Steps of the complete checkpoints, newest first."""
+def steps(folder: Path) -> list[int]:
+    """Steps of what is complete below `folder`, newest first."""
     names = os.listdir(folder) if folder.is_dir() else []
     return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
@@ -230,7 +230,7 @@ def latest(folder: Path) -> Saved | None:
     Checkpoints that are damaged are passed over, and said so in `passed_over`; if all are, that is a BadInput.
     """
     complaints: list[str] = []
-    for step in _steps(folder):
+    for step in steps(folder):
         fault = _fault(folder / str(step))
         if fault is None:
             about = json.loads((folder / str(step) / "about.json").read_text())
@@ -241,12 +241,10 @@ def latest(folder: Path) -> Saved | None:
     return None
 
 
-def at(folder: Path, step: int) -> Saved:
-    """The checkpoint of one step; BadInput where it is not there, or damaged."""
-    there = _steps(folder)
-    if step not in there:
-        steps = ", ".join(map(str, there[::-1])) or "none"
-        raise BadInput(f"{folder} has no checkpoint of step {step}; those that it has: {steps}.")
+def at(folder: Path, step: int) -> Saved | None:
+    """What is saved of one step below `folder`; None where it is not there, BadInput where it is damaged."""
+    if step not in steps(folder):
+        return None
     fault = _fault(folder / str(step))
     if fault is not None:
         raise BadInput(f"the checkpoint {folder / str(step)} is damaged: {fault}.")

@@ -69,7 +69,7 @@ class Config:
     checkpoint_every_s: float = 300.0
     """Seconds between checkpoints."""
     keep_every: int | None = None
-    """Environment steps between checkpoints that are kept for good; None: the newest two are all that is kept."""
+    """Environment steps between policies that are kept for good, beside the newest two checkpoints; None: none are."""
     chunk: int | None = None
     """Iterations between two reports; None: about a second's worth, measured once."""
 

@@ -59,7 +59,8 @@ def _act(algorithm, state, memory, now, key, step, explore):
 
 
 def open_run(folder: str | Path, environment: Any = None, step: int | None = None) -> Trained:
-    """The newest whole checkpoint of a run folder, or that of a `step`.
+    """The newest whole checkpoint of a run folder; or what it has of a `step`, a policy that was kept or a checkpoint.
+    Where there are policies alone (a folder brought from elsewhere), the newest of those.
 
     `environment` is needed only for a run whose world was given as an object that cannot be written as text.
     """
@@ -67,14 +68,25 @@ def open_run(folder: str | Path, environment: Any = None, step: int | None = Non
     if not (folder / "config.yaml").exists():
         raise BadInput(f"{folder} is not a run folder: it has no config.yaml.")
     config = configs.read(folder / "config.yaml", environment)
-    checkpoints = folder / "checkpoints"
-    saved = checkpoint.latest(checkpoints) if step is None else checkpoint.at(checkpoints, step)
-    if saved is None:
-        raise BadInput(f"the run {folder} has no checkpoint yet: let it train longer.")
+    saved = _saved(folder, step)
     checkpoint.check(saved, identity(config))
     abstract = jax.eval_shape(jax.vmap(partial(config.algorithm.init, lanes=config.envs)), config.keys)
+    if saved.folder.parent == folder / checkpoint.POLICIES:
+        abstract = config.algorithm.acting(abstract)
     agents = checkpoint.restore(saved, abstract, part="agent")
     return Trained(config, agents, saved.step, saved.passed_over)
+
+
+def _saved(folder: Path, step: int | None) -> checkpoint.Saved:
+    places = folder / checkpoint.CHECKPOINTS, folder / checkpoint.POLICIES
+    for place in places if step is None else places[::-1]:
+        saved = checkpoint.latest(place) if step is None else checkpoint.at(place, step)
+        if saved is not None:
+            return saved
+    there = sorted({step for place in places for step in checkpoint.steps(place)})
+    if not there:
+        raise BadInput(f"the run {folder} has no checkpoint yet: let it train longer.")
+    raise BadInput(f"{folder} has no checkpoint of step {step}; those that it has: {', '.join(map(str, there))}.")
 
 
 def load(folder: str | Path, seed: int = 0, environment: Any = None) -> Policy:

@@ -59,6 +59,8 @@ class Session:
             self.advance()
             if self.due(self.config.evaluate_every):
                 self.evaluate_on_the_way()
+            if self.due(self.config.keep_every):
+                self.keep()
             asked = request.number is not None
             if asked or self.step >= self.config.end or self.saving_due():
                 self.save()
@@ -174,18 +176,22 @@ class Session:
     # -------------------------------------------------------------------------------------------------------- saving
 
     def saving_due(self) -> bool:
-        late = time.monotonic() - self.saved_time >= self.config.checkpoint_every_s
-        return late or self.due(self.config.keep_every)
+        return time.monotonic() - self.saved_time >= self.config.checkpoint_every_s
 
     def save(self, world: bool = True) -> None:
         """A checkpoint; without the world where that cannot be saved, or shall not (`world`) because it failed."""
         there = world and self.config.hosted and self._can_save_world()
         kept = self.config.environment.save() if there else None
         host = {"pace": list(self.pace), "train_s": self.train_s}
-        stays = self.due(self.config.keep_every)
-        folder, versions = self.folder / "checkpoints", configs.versions()
-        checkpoint.save(folder, self.run, self.identity, versions, host, kept, for_good=stays)
+        place, versions = self.folder / checkpoint.CHECKPOINTS, configs.versions()
+        checkpoint.save(place, self.run, self.identity, versions, host, kept)
         self.saved_at, self.saved_time = self.step, time.monotonic()
+
+    def keep(self) -> None:
+        """What acts, for good."""
+        acting = checkpoint.Player(self.config.algorithm.acting(self.run.agent), self.run.step)
+        place, versions = self.folder / checkpoint.POLICIES, configs.versions()
+        checkpoint.save(place, acting, self.identity, versions, {}, keep=None)
 
     def rescue(self) -> None:
         """Save what was learned before a world outside JAX failed."""

@@ -160,7 +160,7 @@ def rated(shares: np.ndarray, games: dict[tuple[int, int], int]) -> np.ndarray:
 
 
 def tournament(what: Sequence[str], environment: Any = None, games: int = GAMES) -> Tournament:
-    """Run folders (or `FOLDER@STEP`, one of a run's checkpoints) and algorithms that need no training, by id.
+    """Run folders (or `FOLDER@STEP`, what a run had learned by then) and algorithms that need no training, by id.
 
     environment: the world to play in (default: the first run's). games: between two contenders, at least; as many on
     either side, and of every seed of the one against every seed of the other.
@@ -216,12 +216,12 @@ def play(contenders: Sequence[Contender], world: Any, games: int = GAMES) -> Tou
     return Tournament(world.spec.name, sides(world.spec), labels, seeds, points)
 
 
-def matched(one: Contender, other: Contender, world: Any, games: int) -> np.ndarray:
-    """Points of the one [S, S of the other, games, 2]."""
+def matched(one: Contender, other: Contender, world: Any, games: int, number: int = FINAL) -> np.ndarray:
+    """Points of the one [S, S of the other, games, 2]; the `number` of an evaluation decides how games begin."""
     first, second = sides(world.spec)
     pairs = one.seeds * other.seeds
     each = -(-games // (2 * pairs))
-    keys, points = evaluation_keys(FINAL, pairs), []
+    keys, points = evaluation_keys(number, pairs), []
     for mine, theirs in ((first, second), (second, first)):
         values = met(world, {mine: one, theirs: other}, keys, each)
         points.append(scored(values, mine, theirs).reshape(one.seeds, other.seeds, each))

@@ -16,6 +16,7 @@ from covey.studies.peers import against
 from covey.studies.timing import Effort, Loop, Row, rate, row
 
 LANES = 16
+"""Battles side by side."""
 
 
 class TheirBattle:
@@ -41,7 +42,7 @@ class TheirBattle:
 
 
 def battle_stepping(effort: Effort) -> Iterator[Row]:
-    """The whole loop here, with the same observations, beside one process of MAgent2; then more and more soldiers."""
+    """The whole loop here, with the same observations, beside one process of MAgent2."""
     size = 12 if effort.tiny else 40
     for minimap in (False, True):
         world = environments.make("battle", size=size, minimap=minimap)
@@ -49,11 +50,16 @@ def battle_stepping(effort: Effort) -> Iterator[Row]:
         seen = "with the small map" if minimap else "without the small map"
         theirs = TheirBattle(size, minimap)
         yield from against("battle", f"{2 * world.count} soldiers, {seen}", mine, theirs, (LANES, 1), effort)
-    for size in (12, 16) if effort.tiny else (40, 100, 200, 356):
-        world = environments.make("battle", size=size)
-        loop = Loop(world, algorithms.make("random", world))
-        soldiers = 2 * world.count
-        yield row("battle", f"{soldiers:,} soldiers, 1 lane", rate(loop, soldiers, effort), "soldier steps/s")
+
+
+def soldiers(effort: Effort) -> Iterator[Row]:
+    """The whole loop with more and more soldiers, in one battle and in several."""
+    for lanes in (1, LANES):
+        for size in (12, 16) if effort.tiny else (40, 100, 200, 356):
+            world = environments.make("battle", size=size)
+            loop = Loop(world, algorithms.make("random", world), lanes=lanes)
+            case = f"{2 * world.count:,} soldiers, {lanes} lane{'s' * (lanes > 1)}"
+            yield row("soldiers", case, rate(loop, 2 * world.count * lanes, effort), "soldier steps/s")
 
 
 def population(effort: Effort) -> Iterator[Row]:

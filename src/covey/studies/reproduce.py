@@ -60,6 +60,9 @@ STUDIES: dict[str, Study] = {
     "mean-field/battle": Study(
         "covey.studies.mean_field.battle:battle", "Armies of learners against each other, and inside MAgent2."
     ),
+    "mean-field/battle-large": Study(
+        "covey.studies.mean_field.battle:battle_large", "The same with 64 soldiers on either side, for a GPU."
+    ),
 }
 
 

@@ -26,12 +26,14 @@ from covey.studies.statistics import Interval, mean
 
 
 class Trial(NamedTuple):
-    """An algorithm in a table: an object, or an id. Without `steps` it does not train; `envs` lanes of each seed."""
+    """An algorithm in a table: an object, or an id. Without `steps` it does not train; `envs` lanes of each seed; every
+    `keep` steps what acts is kept, None: never."""
 
     label: str
     algorithm: Algorithm | str
     steps: int = 0
     envs: int = 1
+    keep: int | None = None
 
 
 class Outcome(NamedTuple):
@@ -94,6 +96,7 @@ def _trained(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: 
         envs=trial.envs,
         episodes=episodes,
         evaluate_every=max(trial.steps // evaluations, 1),
+        keep_every=trial.keep,
         out=out / trial.label.replace(" ", "-").replace("/", "-"),
         resume=True,
         quiet=True,

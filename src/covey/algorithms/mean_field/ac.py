@@ -211,6 +211,9 @@ class MeanFieldAC(Algorithm):
     def parameters(self, state):
         return state
 
+    def acting(self, state):
+        return state._replace(nets=state.nets._replace(critic={}, target={}, actor_opt=(), critic_opt=()))
+
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):

@@ -160,7 +160,7 @@ class MeanFieldQ(Algorithm):
         return state.nets
 
     def acting(self, state):
-        return state._replace(buffer=())
+        return state._replace(nets=state.nets._replace(target={}, opt=()), buffer=())
 
     # -------------------------------------------------------------------------------------------------------- learning
 

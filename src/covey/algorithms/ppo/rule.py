@@ -230,7 +230,8 @@ class PPO(Algorithm):
         return self.acting(state)
 
     def acting(self, state):
-        return state._replace(credit=state.credit._replace(recent=())) if state.credit else state
+        credit = state.credit._replace(opt=(), recent=()) if state.credit else state.credit
+        return state._replace(nets=state.nets._replace(actor_opt=(), critic_opt=()), credit=credit)
 
     def rotate(self, state: State, shift: int) -> State | None:
         """The state with agent i's networks given to agent i + shift of its group; None where a number means more."""

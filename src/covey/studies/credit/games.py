@@ -93,7 +93,7 @@ def e1(*, quick: bool, out: Path, say: Say) -> None:
         found = {kind: (world, team(world, credit, **FEW)) for kind, credit in kinds.items()}
         return found | {"exact": (apart, team(apart, team_reward=False, **FEW))}
 
-    races = {f"{n} players": arms(n) for n in ((2,) if quick else (2, 8, 32))}
+    races = {f"{n} players": arms(n) for n in ((2,) if quick else (2, 8, 16, 32, 64))}
     length = 20 if quick else 60
     sooner = race("E1", races, 0.0, length, "world/payoff", quick=quick, out=out, say=say)
     decided(say, "credit is sooner where there are many players", sooner)

@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from covey import algorithms
 from covey.algorithms.mean_field.ac import MeanFieldAC
@@ -22,8 +23,9 @@ from covey.core.types import action_size
 from covey.environments.battle.world import Battle
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear, constant
+from covey.runs import checkpoint
 from covey.runs.policy import open_run
-from covey.runs.tournament import Contender
+from covey.runs.tournament import Contender, matched
 
 ENVS = 8
 """Battles side by side, of each seed."""
@@ -122,7 +124,24 @@ def at_best(contender: Contender) -> Contender:
     return contender._replace(label=f"{contender.label}, best choices", algorithm=changed)
 
 
-def trained(label: str, folder: Path, world: Any) -> Contender:
-    """What a run has learned."""
-    config, states, step, _ = open_run(folder, world)
+def trained(label: str, folder: Path, world: Any, step: int | None = None) -> Contender:
+    """What a run has learned at its end, or by a `step`."""
+    config, states, step, _ = open_run(folder, world, step)
     return Contender(label, config.algorithm, states, config.seeds, step)
+
+
+KEPT, LATEST = 40, 10
+"""Policies that a run keeps on its way, and among how many of them the best is looked for."""
+
+
+def best(last: Contender, folder: Path, world: Any, games: int) -> Contender:
+    """Of every seed, the policy that scored most of the latest ten that were kept: against what all seeds are at their
+    end, `games` with each of them on either side, in games that are played for that alone."""
+    steps = checkpoint.steps(folder / checkpoint.POLICIES)[:LATEST]
+    states = [trained(last.label, folder, world, step).states for step in steps]
+    count, seeds = len(steps), last.seeds
+    every = last._replace(states=jax.tree.map(lambda *x: jnp.concatenate(x), *states), seeds=count * seeds)
+    points = matched(every, last, world, 2 * games * every.seeds * seeds, number=1)
+    chosen = points.mean((1, 2, 3)).reshape(count, seeds).argmax(0)
+    place = chosen * seeds + np.arange(seeds)
+    return last._replace(label=f"{last.label}, best of {count}", states=jax.tree.map(lambda x: x[place], every.states))

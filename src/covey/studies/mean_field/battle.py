@@ -1,22 +1,25 @@
-"""`mean-field/battle`: armies that learned against themselves, against each other, and inside MAgent2's own engine."""
+"""`mean-field/battle` and `battle-large`: armies that learned against themselves, against each other, and inside
+MAgent2's own engine."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from covey import environments
+from covey.environments.battle.world import Battle
 from covey.runs.render import render
-from covey.runs.tournament import Estimate, Tournament, play, ruler
-from covey.studies.mean_field.armies import ENVS, at_best, blinded, learner, trained
+from covey.runs.tournament import Contender, Estimate, Tournament, play, ruler
+from covey.studies.mean_field.armies import ENVS, KEPT, at_best, best, blinded, learner, trained
 from covey.studies.mean_field.magent import inside_magent
 from covey.studies.saying import Say, say_plan, verdict
 from covey.studies.trials import Trial, run
 
-RATE = 1_100.0
-"""Learning steps a second, all seeds together, for the plan."""
+RATE, SOLDIERS = 1_100.0, 12
+"""Learning steps a second, all seeds together, of armies of so many, for the plans."""
 
-MAIN = ("iql", "ac", "mfq", "mfac")
+MAIN, QUICK = ("iql", "ac", "mfq", "mfac"), ("iql", "mfq")
 ABLATIONS = (
     ("ac, several steps", "ac"),
     ("mfac, several steps", "mfac"),
@@ -34,23 +37,14 @@ def battle(*, quick: bool, out: Path, say: Say) -> None:
     """12 v 12: IL, AC, MF-Q and MF-AC with equal budgets, cross-play on both sides, five ablations; and a policy that
     plays on the map of 40 in MAgent2's engine and in covey's."""
     size, limit, seeds, steps, games = (12, 20, 2, 640, 8) if quick else (20, 400, 5, 40_000, 200)
-    world = environments.make("battle", size=size, time_limit=limit, minimap=True, features=True, sides=True)
     say("Predictions: MF-Q > IL > AC and MF-AC, as published. AC and MF-AC gain by several steps on longer")
     say("rollouts, and stay behind. MF-Q with Boltzmann policies is no worse, without exploration it is worse, without")
     say("last steps it is the same; it beats IL with as many parameters; and if the mean action helps, it is worse")
     say("when that is not seen. What wins here wins in MAgent2, as often to within 5 points.")
-    main, ablations = (("iql", "mfq"), ()) if quick else (MAIN, ABLATIONS)
-    names = list(dict.fromkeys([*main, *(name for pair in ablations for name in pair)]))
-    trials = [Trial(name, learner(world, name, steps), steps, ENVS) for name in names]
-    say_plan(say, trials, seeds, RATE)
-    outcomes = run(trials, world, seeds=seeds, episodes=8, out=out, evaluations=1, say=say)
-    armies = {name: trained(name, outcomes[name].run, world) for name in names}
-    picture = render(outcomes["mfq"].run, out / "battle.gif", environment=world)
-    say(f"picture: {', '.join(str(path) for path in picture)}")
-
-    rules = [ruler(id, world) for id in ("charge", "random")]
-    cross = play([*(armies[name] for name in main), *rules], world, games)
-    _tell("cross-play", cross, out, say)
+    ablations = () if quick else ABLATIONS
+    main = QUICK if quick else MAIN
+    names = tuple(dict.fromkeys([*main, *(name for pair in ablations for name in pair)]))
+    world, armies, cross = _met(main, names, size, limit, seeds, steps, games, out, say)
     pairs = {pair: tuple(armies[name] for name in pair) for pair in ablations}
     for changed in (blinded(armies["mfq"], noise=False), blinded(armies["mfq"], noise=True), at_best(armies["mfq"])):
         pairs[changed.label, "mfq"] = changed, armies["mfq"]
@@ -62,8 +56,47 @@ def battle(*, quick: bool, out: Path, say: Say) -> None:
         json.dumps({f"{one} against {other}": x._asdict() for (one, other), x in found.items()}, indent=1)
     )
     if not quick:
-        _judge(cross, found, say)
+        _order(cross, say)
+        _judge(found, say)
     inside_magent(quick=quick, out=out, say=say)
+
+
+def battle_large(*, quick: bool, out: Path, say: Say) -> None:
+    """64 v 64 on the map of 40, as published: IL, AC, MF-Q and MF-AC with equal budgets, and their cross-play. For a
+    GPU: on two cores it takes most of a day."""
+    size, limit, seeds, steps, games = (12, 20, 2, 640, 8) if quick else (40, 400, 5, 400_000, 200)
+    say("Predictions: MF-Q > IL > AC and MF-AC, as published; what is best of the last ten changes nothing of that.")
+    main = QUICK if quick else MAIN
+    _, _, cross = _met(main, main, size, limit, seeds, steps, games, out, say)
+    if not quick:
+        _order(cross, say)
+
+
+def _met(
+    main: Sequence[str],
+    names: Sequence[str],
+    size: int,
+    limit: int,
+    seeds: int,
+    steps: int,
+    games: int,
+    out: Path,
+    say: Say,
+) -> tuple[Battle, dict[str, Contender], Tournament]:
+    """All `names` trained by self-play, and what `main` and two rules scored against each other: as they are at their
+    end, and each seed as it was best of late."""
+    world = environments.make("battle", size=size, time_limit=limit, minimap=True, features=True, sides=True)
+    trials = [Trial(name, learner(world, name, steps), steps, ENVS, keep=steps // KEPT) for name in names]
+    say_plan(say, trials, seeds, RATE * (SOLDIERS / world.count))
+    outcomes = run(trials, world, seeds=seeds, episodes=8, out=out, evaluations=1, say=say)
+    armies = {name: trained(name, outcomes[name].run, world) for name in names}
+    picture = render(outcomes["mfq"].run, out / "battle.gif", environment=world)
+    say(f"picture: {', '.join(str(path) for path in picture)}")
+    cross = play([*(armies[name] for name in main), *(ruler(id, world) for id in ("charge", "random"))], world, games)
+    _tell("cross-play", cross, out, say)
+    late = play([best(armies[name], outcomes[name].run, world, games=1) for name in main], world, games)
+    _tell("cross-play of the best of the last ten", late, out, say)
+    return world, armies, cross
 
 
 def _percent(share: Estimate) -> str:
@@ -87,16 +120,18 @@ def _tell(name: str, played: Tournament, out: Path, say: Say) -> None:
     (out / f"{name}.json").write_text(json.dumps(played.summary(), indent=1))
 
 
-def _judge(cross: Tournament, found: dict[tuple[str, str], Estimate], say: Say) -> None:
+def _order(cross: Tournament, say: Say) -> None:
+    """Is the published order theirs?"""
     shares = cross.shares()
-
-    def share(one: str, other: str) -> Estimate:
-        if (one, other) in found:
-            return found[one, other]
-        return shares[cross.labels.index(one), cross.labels.index(other)]
-
     for one, other in (("mfq", "iql"), ("iql", "ac"), ("iql", "mfac"), ("mfq", "ac"), ("mfq", "mfac")):
-        verdict(say, f"{one} beats {other}", _more(share(one, other)), _percent(share(one, other)))
+        share = shares[cross.labels.index(one), cross.labels.index(other)]
+        verdict(say, f"{one} beats {other}", _more(share), _percent(share))
+
+
+def _judge(found: dict[tuple[str, str], Estimate], say: Say) -> None:
+    def share(one: str, other: str) -> Estimate:
+        return found[one, other]
+
     for kind in ("ac", "mfac"):
         pair = f"{kind}, several steps", kind
         verdict(say, f"(a) {pair[0]} beats {kind}", _more(share(*pair)), _percent(share(*pair)))
