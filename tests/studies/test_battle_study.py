@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import covey
 from covey import environments
 from covey.runs.tournament import Contender, Estimate
+from covey.studies.mean_field import armies
 from covey.studies.mean_field.armies import _size, blinded, learner
 from covey.studies.mean_field.battle import ABLATIONS, MAIN, _even, _less, _more
 from covey.studies.mean_field.magent import Counted
@@ -95,3 +97,24 @@ def test_verdicts_take_the_interval():
     assert _even(Estimate(0.5, 0.3, 0.7)) is None
     same = Estimate(0.5, 0.5, 0.5)
     assert (_more(same), _less(same), _even(same)) == (False, False, True)
+
+
+def test_the_best_of_late_is_what_scored_most_of_every_seed(tmp_path, monkeypatch):
+    """Two seeds, three policies of each: the first seed was best in its second, the other in its third."""
+    world = environments.make("toy/duel")
+    covey.train("self-play/mfac", world, steps=96, seeds=2, envs=1, out=tmp_path, keep_every=32, quiet=True)
+    newest_first = [armies.trained("x", tmp_path, world, step) for step in (96, 64, 32)]
+    scores = np.array([0.5, 0.1, 0.9, 0.2, 0.4, 0.3])  # by step, newest first, then by seed
+
+    def matched(every, last, world, games, number):
+        assert (every.seeds, last.seeds, games, number) == (6, 2, 2 * 6 * 2, 1)
+        return np.broadcast_to(scores[:, None, None, None], (6, 2, 1, 2))
+
+    monkeypatch.setattr(armies, "matched", matched)
+    found = armies.best(newest_first[0], tmp_path, world, games=1)
+    assert (found.label, found.seeds) == ("x, best of 3", 2)
+    for seed, which in enumerate((1, 2)):
+        same = jax.tree.map(lambda a, b, s=seed: bool((a[s] == b[s]).all()), found.states, newest_first[which].states)
+        assert jax.tree.all(same)
+        other = jax.tree.map(lambda a, b, s=seed: bool((a[s] == b[s]).all()), found.states, newest_first[0].states)
+        assert not jax.tree.all(other)

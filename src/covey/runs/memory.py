@@ -17,7 +17,7 @@ from covey.core.mesh import mesh_shape
 from covey.runs.checkpoint import nbytes
 from covey.runs.config import Config
 
-REPLAY = ("replay", "buffer")
+REPLAY = ("replay", "buffer", "recent")
 """Parts of an agent's state with these words in their names are its replay."""
 
 

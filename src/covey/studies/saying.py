@@ -12,7 +12,7 @@ Say = Callable[[str], None]
 def say_plan(say: Say, trials: Sequence[Trial], seeds: int, rate: float) -> None:
     """The plan in hours; `rate` is in learning steps a second, all seeds together."""
     steps = seeds * sum(trial.steps for trial in trials)
-    say(f"plan: {steps:,} learning steps of {seeds} seeds, about {steps / rate / 3600:.2f} h on two cores")
+    say(f"plan: {steps:,} learning steps, all seeds together, about {steps / rate / 3600:.2f} h on two cores")
 
 
 def verdict(say: Say, prediction: str, holds: bool | None, evidence: str) -> None:

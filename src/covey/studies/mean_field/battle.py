@@ -4,8 +4,10 @@ MAgent2's own engine."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from covey import environments
 from covey.environments.battle.world import Battle
@@ -33,24 +35,39 @@ ABLATIONS = (
 comrades are not seen (d) is a change of MF-Q that needs no training."""
 
 
+class War(NamedTuple):
+    """How large an experiment is."""
+
+    size: int  # of the map
+    limit: int  # steps of a battle
+    seeds: int
+    steps: int  # of each seed
+    games: int  # of every two contenders
+    more: Mapping[str, int] = MappingProxyType({})  # seeds of learners that have other than `seeds`
+
+
+TINY = War(12, 20, 2, 640, 8)
+SMALL = War(20, 400, 5, 40_000, 200)
+LARGE = War(40, 400, 5, 400_000, 200, {"iql": 15, "mfq": 15})
+"""12 v 12, and 64 v 64 with more seeds of those two that are hard to tell apart."""
+
+
 def battle(*, quick: bool, out: Path, say: Say) -> None:
     """12 v 12: IL, AC, MF-Q and MF-AC with equal budgets, cross-play on both sides, five ablations; and a policy that
     plays on the map of 40 in MAgent2's engine and in covey's."""
-    size, limit, seeds, steps, games = (12, 20, 2, 640, 8) if quick else (20, 400, 5, 40_000, 200)
     say("Predictions: MF-Q > IL > AC and MF-AC, as published. AC and MF-AC gain by several steps on longer")
     say("rollouts, and stay behind. MF-Q with Boltzmann policies is no worse, without exploration it is worse, without")
     say("last steps it is the same; it beats IL with as many parameters; and if the mean action helps, it is worse")
     say("when that is not seen. What wins here wins in MAgent2, as often to within 5 points.")
-    ablations = () if quick else ABLATIONS
-    main = QUICK if quick else MAIN
+    war, main, ablations = (TINY, QUICK, ()) if quick else (SMALL, MAIN, ABLATIONS)
     names = tuple(dict.fromkeys([*main, *(name for pair in ablations for name in pair)]))
-    world, armies, cross = _met(main, names, size, limit, seeds, steps, games, out, say)
+    world, armies, cross = _met(war, main, names, out, say)
     pairs = {pair: tuple(armies[name] for name in pair) for pair in ablations}
     for changed in (blinded(armies["mfq"], noise=False), blinded(armies["mfq"], noise=True), at_best(armies["mfq"])):
         pairs[changed.label, "mfq"] = changed, armies["mfq"]
     found = {}
     for (one, other), contenders in pairs.items():
-        found[one, other] = play(contenders, world, games).shares()[0, 1]
+        found[one, other] = play(contenders, world, war.games).shares()[0, 1]
         say(f"· {one} against {other}: {_percent(found[one, other])}")
     (out / "ablations.json").write_text(
         json.dumps({f"{one} against {other}": x._asdict() for (one, other), x in found.items()}, indent=1)
@@ -64,31 +81,27 @@ def battle(*, quick: bool, out: Path, say: Say) -> None:
 def battle_large(*, quick: bool, out: Path, say: Say) -> None:
     """64 v 64 on the map of 40, as published: IL, AC, MF-Q and MF-AC with equal budgets, and their cross-play. For a
     GPU: on two cores it takes most of a day."""
-    size, limit, seeds, steps, games = (12, 20, 2, 640, 8) if quick else (40, 400, 5, 400_000, 200)
     say("Predictions: MF-Q > IL > AC and MF-AC, as published; what is best of the last ten changes nothing of that.")
-    main = QUICK if quick else MAIN
-    _, _, cross = _met(main, main, size, limit, seeds, steps, games, out, say)
+    war, main = (TINY, QUICK) if quick else (LARGE, MAIN)
+    _, _, cross = _met(war, main, main, out, say)
     if not quick:
         _order(cross, say)
 
 
 def _met(
-    main: Sequence[str],
-    names: Sequence[str],
-    size: int,
-    limit: int,
-    seeds: int,
-    steps: int,
-    games: int,
-    out: Path,
-    say: Say,
+    war: War, main: Sequence[str], names: Sequence[str], out: Path, say: Say
 ) -> tuple[Battle, dict[str, Contender], Tournament]:
     """All `names` trained by self-play, and what `main` and two rules scored against each other: as they are at their
     end, and each seed as it was best of late."""
+    size, limit, seeds, steps, games, more = war
     world = environments.make("battle", size=size, time_limit=limit, minimap=True, features=True, sides=True)
     trials = [Trial(name, learner(world, name, steps), steps, ENVS, keep=steps // KEPT) for name in names]
-    say_plan(say, trials, seeds, RATE * (SOLDIERS / world.count))
-    outcomes = run(trials, world, seeds=seeds, episodes=8, out=out, evaluations=1, say=say)
+    counts = [more.get(name, seeds) for name in names]
+    planned = [trial for trial, count in zip(trials, counts, strict=True) for _ in range(count)]
+    say_plan(say, planned, 1, RATE * (SOLDIERS / world.count))
+    outcomes = {}
+    for trial, count in zip(trials, counts, strict=True):
+        outcomes |= run([trial], world, seeds=count, episodes=8, out=out, evaluations=1, say=say)
     armies = {name: trained(name, outcomes[name].run, world) for name in names}
     picture = render(outcomes["mfq"].run, out / "battle.gif", environment=world)
     say(f"picture: {', '.join(str(path) for path in picture)}")
