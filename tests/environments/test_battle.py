@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from covey import algorithms
 from covey.core.errors import BadInput
@@ -292,6 +293,19 @@ def test_the_order_of_moves_may_be_drawn():
     action = {"red": jnp.array([7, STAY]), "blue": jnp.array([5, STAY])}  # both want (4, 3)
     winners = [bool(step(jax.random.key(k), state, action)[0].position[0, 0] == 4) for k in range(60)]
     assert 15 < sum(winners) < 45
+
+
+def test_an_army_that_is_gone_is_drawn_too():
+    """The last picture of a battle that is won."""
+    world = make("battle", size=12)
+    state = placed(world, [(3, 3), (8, 8)], [(5, 3), (8, 3)])
+    won = state._replace(alive=jnp.array([True, False, False, False]))
+    axes = Figure().add_subplot()
+    world.draw(axes, won, None)
+    red, blue = (np.asarray(drawn.get_alpha()).tolist() for drawn in axes.collections)
+    assert axes.get_title() == "step 0: red 1, blue 0"
+    assert [*red, *blue] == [1.0, 0.0, 0.0, 0.0]
+    axes.figure.canvas.draw()
 
 
 def test_comrades_are_listed_from_the_nearest_on():

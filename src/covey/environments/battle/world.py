@@ -168,14 +168,14 @@ class Battle(eqx.Module):
         return {"charge": charge}
 
     def draw(self, axes: Any, state: Troops, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
-        """The map on matplotlib `axes`; the fainter, the weaker."""
+        """The map on matplotlib `axes`; the fainter, the weaker, and the dead not at all."""
         axes.clear()
-        alive = np.asarray(state.alive).reshape(2, -1)
-        for army, color in enumerate(("#c8443f", "#2f6db3")):
-            there = alive[army]
-            place = np.asarray(state.position).reshape(2, -1, 2)[army, there]
-            strength = 0.25 + 0.75 * np.clip(np.asarray(state.health).reshape(2, -1)[army, there] / HEALTH, 0, 1)
-            axes.scatter(place[:, 0], place[:, 1], s=5000 / self.size**1.5, c=color, alpha=strength, linewidths=0)
+        position, health, alive = (
+            np.asarray(x).reshape(2, self.count, -1) for x in (state.position, state.health, state.alive)
+        )
+        strength = np.where(alive, 0.25 + 0.75 * np.clip(health / HEALTH, 0, 1), 0.0)[..., 0]
+        for place, fill, color in zip(position, strength, ("#c8443f", "#2f6db3"), strict=True):
+            axes.scatter(*place.T, s=5000 / self.size**1.5, c=color, alpha=fill, linewidths=0)
         axes.set(xlim=(0, self.size - 1), ylim=(self.size - 1, 0), xticks=[], yticks=[], aspect="equal")
         axes.set_title(f"step {int(state.clock)}: red {alive[0].sum()}, blue {alive[1].sum()}")
 
