@@ -142,25 +142,22 @@ def _order(cross: Tournament, say: Say) -> None:
 
 
 def _judge(found: dict[tuple[str, str], Estimate], say: Say) -> None:
-    def share(one: str, other: str) -> Estimate:
-        return found[one, other]
-
     for kind in ("ac", "mfac"):
         pair = f"{kind}, several steps", kind
-        verdict(say, f"(a) {pair[0]} beats {kind}", _more(share(*pair)), _percent(share(*pair)))
-    behind = share("mfac, several steps", "mfq")
+        verdict(say, f"(a) {pair[0]} beats {kind}", _more(found[pair]), _percent(found[pair]))
+    behind = found["mfac, several steps", "mfq"]
     verdict(say, "(a) even so, it is behind mfq", _less(behind), _percent(behind))
-    soft, none = (share(f"mfq, {how}", "mfq") for how in ("Boltzmann", "greedy"))
+    soft, none = (found[f"mfq, {how}", "mfq"] for how in ("Boltzmann", "greedy"))
     verdict(say, "(b) Boltzmann policies are no worse than ε-greedy ones", _not(_less(soft)), _percent(soft))
     verdict(say, "(b) without exploration it is worse", _less(none), _percent(none))
-    mask = share("mfq, last steps left out", "mfq")
+    mask = found["mfq, last steps left out", "mfq"]
     verdict(say, "(c) last steps do not matter", _even(mask), _percent(mask))
     for how in ("nothing", "noise"):
-        blind = share(f"mfq, {how} seen", "mfq")
+        blind = found[f"mfq, {how} seen", "mfq"]
         verdict(say, f"(d) with {how} seen of its comrades, mfq is worse", _less(blind), _percent(blind))
-    calm = share("mfq, best choices", "mfq")
+    calm = found["mfq, best choices", "mfq"]
     verdict(say, "without chance it is worse", _less(calm), _percent(calm))
-    wide = share("mfq", "iql, as wide")
+    wide = found["mfq", "iql, as wide"]
     verdict(say, "(e) mfq beats iql with as many parameters", _more(wide), _percent(wide))
 
 
