@@ -243,8 +243,8 @@ def test_render(tmp_path, capsys):
 def test_reproduce_and_bench_hand_on_what_they_got(monkeypatch, tmp_path, capsys):
     calls = []
     monkeypatch.setattr("covey.studies.reproduce.reproduce", lambda name, **how: calls.append((name, how)) or tmp_path)
-    assert main(f"reproduce att-maddpg/demo --quick --out {tmp_path}".split()) == 0
-    assert calls == [("att-maddpg/demo", {"quick": True, "out": tmp_path})]
+    assert main(f"reproduce att-maddpg/demo --quick --seeds 3 --out {tmp_path}".split()) == 0
+    assert calls == [("att-maddpg/demo", {"quick": True, "seeds": 3, "out": tmp_path})]
     assert capsys.readouterr().out.strip() == str(tmp_path)
 
 

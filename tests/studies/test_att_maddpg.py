@@ -9,11 +9,12 @@ import pytest
 
 from covey import environments
 from covey.algorithms.critics import AttentionHeads, Joint
+from covey.core.errors import BadInput
 from covey.core.registry import locate
 from covey.studies.att_maddpg.abilene import on_abilene
 from covey.studies.att_maddpg.benchmarks import PLANE, TABLE_2, on_the_plane, regret_to
 from covey.studies.att_maddpg.common import best_rule, named, published, scaled, with_gap
-from covey.studies.reproduce import STUDIES
+from covey.studies.reproduce import STUDIES, reproduce
 from covey.studies.trials import Outcome
 
 GRAPH = environments.make("toy/graph")
@@ -28,6 +29,19 @@ def outcome(label, *returns):
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_is_where_its_entry_says(name):
     assert callable(locate(STUDIES[name].path, "study"))
+
+
+@pytest.mark.parametrize(("how", "seeds"), [({}, 5), ({"quick": True}, 2), ({"quick": True, "seeds": 7}, 7)])
+def test_a_study_takes_as_many_seeds_as_it_is_told(how, seeds, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr("covey.studies.tag.tag", lambda **given: taken.append(given["seeds"]))
+    reproduce("mappo/tag", out=tmp_path, **how)
+    assert taken == [seeds]
+
+
+def test_one_seed_is_no_study(tmp_path):
+    with pytest.raises(BadInput, match="at least 2 seeds, not 1"):
+        reproduce("mappo/tag", seeds=1, out=tmp_path)
 
 
 def test_scaled_changes_attention_only():

@@ -20,12 +20,15 @@ class ReproduceArguments:
     Examples:
       covey reproduce att-maddpg/demo
       covey reproduce att-maddpg/routing-small --quick --out runs/figure5
+      covey reproduce credit/e4 --seeds 40
     """
 
     study: Annotated[Positional[str | None], arg(metavar="STUDY")] = None
     """One of `covey list studies`."""
     quick: FlagCreatePairsOff[bool] = False
     """Fewer seeds and steps: minutes instead of hours, and wider intervals."""
+    seeds: Annotated[int | None, arg(metavar="N")] = None
+    """How many seeds (default: as many as its published figures here rest on; two if quick)."""
     out: Annotated[Path | None, arg(metavar="DIR")] = None
     """Where its runs, tables and pictures go (default: runs/STUDY)."""
 
@@ -39,7 +42,7 @@ def reproduce(args: list[str]) -> int:
     from covey.studies.reproduce import reproduce
 
     with writing(f"the study {asked.study!r}"):
-        print(reproduce(asked.study, quick=asked.quick, out=asked.out))
+        print(reproduce(asked.study, quick=asked.quick, seeds=asked.seeds, out=asked.out))
     return 0
 
 

@@ -15,10 +15,16 @@ import numpy as np
 
 from covey import algorithms, environments
 from covey.core.errors import BadInput
-from covey.studies.timing import Effort, Loop, Row, enough, in_turns, row
+from covey.studies.timing import Effort, Loop, Row, accelerated, enough, in_turns, rate, row
 
 PAIRS = (("particle/spread", "MPE_simple_spread_v3"), ("particle/tag", "MPE_simple_tag_v3"))
 """The same scenarios here and in JaxMARL."""
+
+MANY = 65_536
+"""Lanes that only an accelerator can use."""
+
+SEEDS = 256
+"""Seeds in one program, likewise."""
 
 
 class TheirSteps:
@@ -69,7 +75,7 @@ def _jaxmarl() -> Any:
 def jaxmarl_stepping(effort: Effort) -> Iterator[Row]:
     """The whole loop here (random actions, automatic resets, scores of episodes) beside JaxMARL's `step`."""
     for ours, theirs in PAIRS[:1] if effort.tiny else PAIRS:
-        for lanes in (4,) if effort.tiny else (16, 2048):
+        for lanes in (4,) if effort.tiny else (16, 2048, MANY) if accelerated() else (16, 2048):
             environment = environments.make(ours)
             mine = Loop(environment, algorithms.make("random", environment), lanes=lanes)
             case, other = f"{ours}, {lanes} lanes", TheirSteps(theirs, lanes)
@@ -93,20 +99,20 @@ def against(bench: str, case: str, mine: Any, theirs: Any, each: tuple[int, int]
 
 
 def ppo_training(effort: Effort) -> Iterator[Row]:
-    """PPO as JaxMARL's scripts for spread do it: 16 lanes x 128 steps, 4 epochs of 4 minibatches."""
+    """PPO as JaxMARL's scripts for spread do it: 16 lanes x 128 steps, 4 epochs of 4 minibatches. Steps are of all
+    seeds together; accelerators have room for many."""
     environment = environments.make("particle/spread")
     size = {"envs": 4, "width": 4, "horizon": 8} if effort.tiny else {"envs": 16, "width": 64, "horizon": 128}
     lanes, work = size.pop("envs"), {"epochs": 4, "minibatches": 4, "normalize": False}
     memory = {"units": size["width"] * 2, "width": size["width"] * 2, "layers": 1}
     for id, more in (("ippo", {}), ("mappo", memory)):
         algorithm: Any = dataclasses.replace(algorithms.make(id, environment), **(size | work | more))
-        loop = Loop(environment, algorithm, lanes=lanes)
-        each = lanes * algorithm.horizon
-        iterations = enough(loop, effort)
-        seconds = in_turns([partial(loop, iterations)], effort.repeats)[0]
-        case = f"{id}, {'GRU of ' + str(more['units']) if more else '2 layers of ' + str(algorithm.width)}"
-        yield row("ppo", case, [iterations * each / s for s in seconds], "environment steps/s")
-        yield row("ppo", case, loop.compile_s, "s to compile")
+        network = f"GRU of {more['units']}" if more else f"2 layers of {algorithm.width}"
+        for seeds in (1, SEEDS) if accelerated() and not effort.tiny else (1,):
+            loop = Loop(environment, algorithm, seeds=seeds, lanes=lanes)
+            case = f"{id}, {network}" + (f", {seeds} seeds" if seeds > 1 else "")
+            yield row("ppo", case, rate(loop, seeds * lanes * algorithm.horizon, effort), "environment steps/s")
+            yield row("ppo", case, loop.compile_s, "s to compile")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

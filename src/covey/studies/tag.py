@@ -42,9 +42,9 @@ def touches(world: Any, sides: dict[str, tuple[Algorithm, Any]], seeds: int, epi
     return values["return/adversary/mean_agent"].mean(1) / 10.0
 
 
-def tag(*, quick: bool, out: Path, say: Say) -> None:
+def tag(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """MAPPO on both sides of tag; then each side against rules, chance, and what other seeds have learned."""
-    seeds, steps, episodes = (2, 4000, 8) if quick else (5, 500_000, 128)
+    steps, episodes = (4000, 8) if quick else (500_000, 128)
     world = environments.make("particle/tag")
     say(
         "Predictions: predators that have learned catch more than at random and more than the rule that chases, whoever"

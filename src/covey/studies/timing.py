@@ -36,6 +36,11 @@ class Effort(NamedTuple):
     tiny: bool = False
 
 
+def accelerated() -> bool:
+    """Is there more than processors here?"""
+    return jax.default_backend() != "cpu"
+
+
 class Loop:
     """The training loop of `algorithm` in `environment`, compiled; a call goes on for some iterations, and waits."""
 

@@ -26,7 +26,7 @@ from covey.studies.statistics import difference, mean
 from covey.studies.trials import Column, Trial, run, table
 
 
-def abilene(*, quick: bool, out: Path, say: Say) -> None:
+def abilene(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Traffic engineering on Abilene: act before the matrix is seen, train on the first half, play all of the second.
 
     With `COVEY_DATA` set to a folder of real matrices (`abilene-cfrrl/Abilene` in it: a day of each of two weeks), on
@@ -36,7 +36,7 @@ def abilene(*, quick: bool, out: Path, say: Say) -> None:
     data = os.environ.get("COVEY_DATA")
     where = f"routing:{Path(data) / 'abilene-cfrrl' / 'Abilene'}" if data else "routing/abilene"
     world = environments.make(where, **({"train_share": 0.5} if data else {}))
-    steps, seeds = (6400, 2) if quick else (192_000, 4)
+    steps = 6400 if quick else 192_000
     rules = ("wcmp-path", "static-optimal", "stale-optimal", "direct-splitter", "decentralized-bound")
     trained = {learner: on_abilene(learner, world, steps) for learner in ("att-maddpg", "maddpg")}
     fast = named("maddpg", world).actor_lr

@@ -26,10 +26,10 @@ from covey.studies.statistics import order
 from covey.studies.trials import Column, Trial, curve, run, table
 
 
-def demo(*, quick: bool, out: Path, say: Say) -> None:
+def demo(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Two learners beside the rules of real networks, the decentralized bound and the exact optimum, in minutes."""
     world = environments.make("routing/small-contended")
-    steps, seeds = (600, 2) if quick else (6000, 5)
+    steps = 600 if quick else 6000
     trials = [
         *(Trial(rule, rule) for rule in ("random", "ecmp", "wcmp-path")),
         Trial("maddpg", "maddpg", steps),
@@ -50,13 +50,13 @@ def demo(*, quick: bool, out: Path, say: Say) -> None:
     say(f"pictures: {picture} and {film[0]}")
 
 
-def routing_small(*, quick: bool, out: Path, say: Say) -> None:
+def routing_small(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Figure 5, on `small-contended` with delays: own observation, and with a probe of all links.
 
     An update every four steps, and a tenth of the usual penalty on logits; the paper's hyperparameters with one a step.
     """
     changes: dict[str, Any] = {"horizon": 4, "raw_l2": 1e-3}
-    steps, paper_steps, seeds = (2000, 500, 2) if quick else (40_000, 30_000, 10)
+    steps, paper_steps = (2000, 500) if quick else (40_000, 30_000)
     episodes = 16 if quick else 64
     for see in ("own", "probe"):
         world = environments.make("routing/small-contended", see=see)
@@ -92,7 +92,7 @@ def routing_small(*, quick: bool, out: Path, say: Say) -> None:
     say("absolute returns are not comparable: the paper publishes neither capacities nor demands")
 
 
-def routing_large(*, quick: bool, out: Path, say: Say) -> None:
+def routing_large(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Figure 6, on `large` with delays and hop control: seven routers, twenty paths.
 
     An update every four steps, at learning rates that fall, and most of them with little noise: while noise is wide,
@@ -100,7 +100,7 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
     scale of attention is 1/√width.
     """
     world = environments.make("routing/large")
-    steps, paper_steps, seeds, episodes = (2000, 500, 2, 8) if quick else (200_000, 50_000, 6, 32)
+    steps, paper_steps, episodes = (2000, 500, 8) if quick else (200_000, 50_000, 32)
     changes: dict[str, Any] = {"horizon": 4, "anneal": 50_000}
     trials = [
         *(Trial(rule, rule) for rule in ("random", *STATIC_RULES, "static-optimal", "stale-optimal")),
@@ -127,10 +127,10 @@ def routing_large(*, quick: bool, out: Path, say: Say) -> None:
     say(f"published (figure 6, last 10 points): ATT/MADDPG {ratio:.2f}; ours {ours:.2f}")
 
 
-def heads(*, quick: bool, out: Path, say: Say) -> None:
+def heads(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Figure 7 and the ablation of section 4.1: how many heads, what they are without attention, and the family."""
     world = environments.make("routing/small-contended")
-    steps, seeds = (600, 2) if quick else (10_000, 10)
+    steps = 600 if quick else 10_000
     counts = (2, 4, 8, 12, 16)
     critics = {f"K={k}": ("att_maddpg", AttentionHeads(heads=k)) for k in counts} | {
         "khead literal": ("khead_maddpg", Heads()),

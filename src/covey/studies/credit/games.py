@@ -65,7 +65,7 @@ Arms = dict[str, tuple[Any, PPO]]
 """Learners by name, each with the world that it learns in; the first is what the others are compared with."""
 
 
-def e1(*, quick: bool, out: Path, say: Say) -> None:
+def e1(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Additive games of 2 to 64 players: is the signal of MAPPO drowned by the others?
 
     Variances are of players of uneven weight, the race of players of even weight. The model of `last rollout` learns
@@ -95,13 +95,13 @@ def e1(*, quick: bool, out: Path, say: Say) -> None:
 
     races = {f"{n} players": arms(n) for n in ((2,) if quick else (2, 8, 16, 32, 64))}
     length = 20 if quick else 60
-    sooner = race("E1", races, 0.0, length, "world/payoff", quick=quick, out=out, say=say)
+    sooner = race("E1", races, 0.0, length, "world/payoff", seeds=seeds, out=out, say=say)
     decided(say, "credit is sooner where there are many players", sooner)
     decided(say, "a model that learns from the last rollout alone is too late", sooner, "last rollout", sooner=False)
     decided(say, "credit would be sooner if its model were true from the start", sooner, "exact")
 
 
-def e4(*, quick: bool, out: Path, say: Say) -> None:
+def e4(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """The Gaussian squeeze: everybody's number is worth about the same, and the less the more there are."""
     say("E4. Prediction: the more agents, the longer MAPPO needs to find the sum; credit by parts needs it less.")
     kinds = {"mappo": None, "baseline": Baseline(**FEW_MODEL)}
@@ -110,7 +110,7 @@ def e4(*, quick: bool, out: Path, say: Say) -> None:
         f"{n} agents": {kind: (world, team(world, credit, **FEW)) for kind, credit in kinds.items()}
         for n, world in worlds.items()
     }
-    sooner = race("E4", races, 0.4, 20 if quick else 250, "return/agent/mean_agent", quick=quick, out=out, say=say)
+    sooner = race("E4", races, 0.4, 20 if quick else 250, "return/agent/mean_agent", seeds=seeds, out=out, say=say)
     decided(say, "credit by parts is sooner with many agents", sooner)
 
 
@@ -121,14 +121,14 @@ def race(
     iterations: int,
     metric: str,
     *,
-    quick: bool,
+    seeds: int,
     out: Path,
     say: Say,
 ) -> dict[str, Interval]:
     """How many times sooner than the first arm each other goes 95 % of the way to the optimum of `metric` in each race,
     by "race, arm"; the way begins at `chance`, the share of the optimum that uniform choices earn. The picture shows
     the last race."""
-    seeds, steps = 2 if quick else 10, iterations * FEW_LANES * FEW["horizon"]
+    steps = iterations * FEW_LANES * FEW["horizon"]
     runs = [world.spec for arms in races.values() for world, _ in arms.values()]
     agents = float(np.mean([group.size for spec in runs for group in spec.groups.values()]))
     say_plan(say, [Trial("an arm", "random", steps)] * len(runs), seeds, FEW_RATE / agents)
@@ -168,12 +168,12 @@ def decided(say: Say, prediction: str, found: dict[str, Interval], arm: str = "b
     verdict(say, prediction, most.above(1.0) if sooner else most.low <= 1.0, f"{title}: {most.ends()} times")
 
 
-def e2(*, quick: bool, out: Path, say: Say) -> None:
+def e2(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Random games with a given share of interaction, and parity, in which nobody's choice matters alone.
 
     What a model can explain is asked where policies do not move: their learning rate is 0, and choices stay uniform.
     """
-    shares, seeds = ((0.0, 1.0), 2) if quick else ((0.0, 0.25, 0.5, 0.75, 1.0), 10)
+    shares = (0.0, 1.0) if quick else (0.0, 0.25, 0.5, 0.75, 1.0)
     iterations = 20 if quick else 250
     steps = iterations * LANES * 4
     kinds = {
@@ -225,9 +225,9 @@ def e2(*, quick: bool, out: Path, say: Say) -> None:
     verdict(say, "a sum explains what players do not do together, to within 0.1", near, said)
 
 
-def e3(*, quick: bool, out: Path, say: Say) -> None:
+def e3(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Random decision problems of several steps: which credit ends where, and with how much regret on the way?"""
-    problems, seeds = ((0,), 2) if quick else ((0, 1, 2, 3), 10)
+    problems = (0,) if quick else (0, 1, 2, 3)
     iterations = 20 if quick else 250
     steps = iterations * LANES * 6
     kinds = {"mappo": None, "baseline": Baseline(), "trajectory": Trajectory(), "marginal": Marginal()}
@@ -267,9 +267,9 @@ GAMES: dict[str, tuple[str, dict[str, Any], float]] = {
 """Games in which the safe choice hides the best one: id, settings, and what the best earns."""
 
 
-def e6(*, quick: bool, out: Path, say: Say) -> None:
+def e6(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Is IGM needed? Games that monotone values cannot represent: value-based controls beside PPO with every mixer."""
-    seeds, iterations = (2, 20) if quick else (10, 300)
+    iterations = 20 if quick else 300
     steps = iterations * LANES * 4
     kinds = {
         "mappo": None,

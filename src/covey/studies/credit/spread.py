@@ -45,9 +45,13 @@ def learner(world: Any, credit: Credit | None = None, **settings: Any) -> ppo.PP
     return dataclasses.replace(ppo.mappo(world.spec), **settings)
 
 
-def e8(*, quick: bool, out: Path, say: Say) -> None:
+SIZES = {3: 300_000, 6: 200_000, 10: 120_000}
+"""Agents of E8, and how many steps they learn."""
+
+
+def e8(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """`particle/spread` with 3, 6 and 10 agents: is credit ever worse than MAPPO, and better with many agents?"""
-    sizes, seeds = ({3: 4000}, 2) if quick else ({3: 300_000, 6: 200_000, 10: 120_000}, 5)
+    sizes = {3: 4000} if quick else SIZES
     unbiased = {"mappo": None, "baseline": Baseline(), "trajectory": Trajectory()}
     biased = {"marginal": Marginal(), "seed": Seed()}  # with three agents only
     say("E8. Prediction: unbiased credit is nowhere below MAPPO, and above it with six agents or more.")
@@ -84,9 +88,9 @@ PENALTIES = (0.0, -1.0, -2.0)
 """What a contact alone earns: none, or a price for coming too early."""
 
 
-def e7(*, quick: bool, out: Path, say: Say) -> None:
+def e7(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Predators that pay for a contact alone: does a mixer that can say "only together" help?"""
-    seeds, steps = (2, 4000) if quick else (5, 250_000)
+    steps = 4000 if quick else 250_000
     kinds: dict[str, Credit | None] = {
         "mappo": None,
         "sum": Baseline(),
@@ -119,13 +123,13 @@ COLUMNS = [
 ]
 
 
-def e9(*, quick: bool, out: Path, say: Say) -> None:
+def e9(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Do traced credits agree with what forked worlds say? On the discrete toy world and on spread.
 
     Policies are uniform all the time, or come to rest after half of the steps, so that a model can catch up with them.
     It is fitted to whole returns (λ = 1) or to the next step and the critic's word (λ = 0).
     """
-    seeds, states, forks = (2, 4, 8) if quick else (5, 48, 256)
+    states, forks = (4, 8) if quick else (48, 256)
     say("E9. Prediction, of teams that have learned: correlation with forked credits at least 0.9 on the toy world and")
     say("    0.6 on spread. Uniform policies, which try everything, are an easier question, asked after that one.")
     cases = {
@@ -164,13 +168,13 @@ def e9(*, quick: bool, out: Path, say: Say) -> None:
             verdict(say, f"{name}, {label}: correlation at least {least}", found.above(least), found.text(2))
 
 
-def e5(*, quick: bool, out: Path, say: Say) -> None:
+def e5(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Three landmarks and more agents than that; and an agent without motors: who is lazy, and who is redundant?
 
     An agent is lazy if the team would hardly miss it (Λ near 1) and could do better (ρ > 0), redundant if it could
     not: ρ is what the team gains when the laziest agent learns anew, beside its mates as they are.
     """
-    seeds, steps = (2, 4000) if quick else (5, 300_000)
+    steps = 4000 if quick else 300_000
     sizes = (3,) if quick else (3, 5)
     say("E5. Prediction: an agent without motors has Λ = 1 and no share of the credit's variance; MAPPO leaves no more")
     say("    laziness than credit does.")
@@ -226,9 +230,9 @@ def _row(values: np.ndarray) -> str:
     return "[" + ", ".join(mean(x).text(2) for x in values.T) + "]"
 
 
-def e10(*, quick: bool, out: Path, say: Say) -> None:
+def e10(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Which parts matter? How far to rely on the model, how often it is fitted, and what it is fitted to."""
-    seeds, steps = (2, 4000) if quick else (5, 150_000)
+    steps = 4000 if quick else 150_000
     kinds: dict[str, Credit | None] = {
         "mappo": None,
         "η adaptive": Baseline(),

@@ -40,19 +40,18 @@ class War(NamedTuple):
 
     size: int  # of the map
     limit: int  # steps of a battle
-    seeds: int
     steps: int  # of each seed
     games: int  # of every two contenders
-    more: Mapping[str, int] = MappingProxyType({})  # seeds of learners that have other than `seeds`
+    times: Mapping[str, int] = MappingProxyType({})  # as many seeds of these learners as of the others
 
 
-TINY = War(12, 20, 2, 640, 8)
-SMALL = War(20, 400, 5, 40_000, 200)
-LARGE = War(40, 400, 5, 400_000, 200, {"iql": 15, "mfq": 15})
+TINY = War(12, 20, 640, 8)
+SMALL = War(20, 400, 40_000, 200)
+LARGE = War(40, 400, 400_000, 200, {"iql": 3, "mfq": 3})
 """12 v 12, and 64 v 64 with more seeds of those two that are hard to tell apart."""
 
 
-def battle(*, quick: bool, out: Path, say: Say) -> None:
+def battle(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """12 v 12: IL, AC, MF-Q and MF-AC with equal budgets, cross-play on both sides, five ablations; and a policy that
     plays on the map of 40 in MAgent2's engine and in covey's."""
     say("Predictions: MF-Q > IL > AC and MF-AC, as published. AC and MF-AC gain by several steps on longer")
@@ -61,7 +60,7 @@ def battle(*, quick: bool, out: Path, say: Say) -> None:
     say("when that is not seen. What wins here wins in MAgent2, as often to within 5 points.")
     war, main, ablations = (TINY, QUICK, ()) if quick else (SMALL, MAIN, ABLATIONS)
     names = tuple(dict.fromkeys([*main, *(name for pair in ablations for name in pair)]))
-    world, armies, cross = _met(war, main, names, out, say)
+    world, armies, cross = _met(war, main, names, seeds, out, say)
     pairs = {pair: tuple(armies[name] for name in pair) for pair in ablations}
     for changed in (blinded(armies["mfq"], noise=False), blinded(armies["mfq"], noise=True), at_best(armies["mfq"])):
         pairs[changed.label, "mfq"] = changed, armies["mfq"]
@@ -78,25 +77,25 @@ def battle(*, quick: bool, out: Path, say: Say) -> None:
     inside_magent(quick=quick, out=out, say=say)
 
 
-def battle_large(*, quick: bool, out: Path, say: Say) -> None:
+def battle_large(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """64 v 64 on the map of 40, as published: IL, AC, MF-Q and MF-AC with equal budgets, and their cross-play. For a
     GPU: on two cores it takes most of a day."""
     say("Predictions: MF-Q > IL > AC and MF-AC, as published; what is best of the last ten changes nothing of that.")
     war, main = (TINY, QUICK) if quick else (LARGE, MAIN)
-    _, _, cross = _met(war, main, main, out, say)
+    _, _, cross = _met(war, main, main, seeds, out, say)
     if not quick:
         _order(cross, say)
 
 
 def _met(
-    war: War, main: Sequence[str], names: Sequence[str], out: Path, say: Say
+    war: War, main: Sequence[str], names: Sequence[str], seeds: int, out: Path, say: Say
 ) -> tuple[Battle, dict[str, Contender], Tournament]:
     """All `names` trained by self-play, and what `main` and two rules scored against each other: as they are at their
     end, and each seed as it was best of late."""
-    size, limit, seeds, steps, games, more = war
+    size, limit, steps, games, times = war
     world = environments.make("battle", size=size, time_limit=limit, minimap=True, features=True, sides=True)
     trials = [Trial(name, learner(world, name, steps), steps, ENVS, keep=steps // KEPT) for name in names]
-    counts = [more.get(name, seeds) for name in names]
+    counts = [seeds * times.get(name, 1) for name in names]
     planned = [trial for trial, count in zip(trials, counts, strict=True) for _ in range(count)]
     say_plan(say, planned, 1, RATE * (SOLDIERS / world.count))
     outcomes = {}

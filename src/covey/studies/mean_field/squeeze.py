@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,7 +106,7 @@ PIECES = 20
 """Points of a curve."""
 
 
-def squeeze(*, quick: bool, out: Path, say: Say) -> None:
+def squeeze(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """Where uniform choices earn 40 % of the optimum (`mean` 2), as published but scaled (`mean` 4), and as published,
     where large teams earn nothing that a float can hold."""
     say("Predictions: MF-Q and MF-AC come within 1 % of the optimum, whatever the number of agents; so do IQL and AC.")
@@ -119,17 +120,17 @@ def squeeze(*, quick: bool, out: Path, say: Say) -> None:
         for kind in case.kinds
     ]
 
-    def seeds(n: int) -> int:
-        return 2 if quick else 5 if n <= 1000 else 3
+    def count(n: int) -> int:  # large teams differ less from seed to seed, and cost more
+        return seeds if n <= 1000 else math.ceil(0.6 * seeds)
 
-    choices = sum(n * seeds(n) * KINDS[kind].steps(n, quick) for _, n, kind in arms)
+    choices = sum(n * count(n) * KINDS[kind].steps(n, quick) for _, n, kind in arms)
     say(f"plan: {choices:,} choices, about {choices / RATE / 3600:.2f} h on one core")
     found: dict[tuple[str, int, str], Shares] = {}
     for title, n, kind in arms:
         learner, steps = KINDS[kind], KINDS[kind].steps(n, quick)
         world = environments.make("squeeze", agents=n, rounds=ROUNDS, **CASES[title].options)
         pair = (world, learner.make(world, kind, steps))
-        reported = swept([pair], seeds=seeds(n), lanes=learner.lanes, steps=steps, pieces=PIECES)
+        reported = swept([pair], seeds=count(n), lanes=learner.lanes, steps=steps, pieces=PIECES)
         found[title, n, kind] = reported["world/share"][:, 0]
         say(f"· {title}, {n} agents, {kind}, {steps:,} steps: {mean(found[title, n, kind][-1]).text(4)}")
     _tell(found, quick, out, say)
