@@ -220,6 +220,23 @@ class TimeStep(NamedTuple):
     neighbors: Groups = {}  # noqa: RUF012  [n, M]  (index, mask), where the world has a neighborhood
 
 
+def observed(now: TimeStep, **more: Any) -> TimeStep:
+    """Of a time step what was observed and by whom, and the fields `more`; nothing that was earned."""
+    return TimeStep(obs=now.obs, reward={}, discount={}, alive=now.alive, last=None, **more)
+
+
+def unobserved(spec: Spec) -> TimeStep:
+    """`observed` of one lane, in zeros."""
+    groups = spec.groups.items()
+    return TimeStep(
+        obs={name: np.zeros((group.size, *group.obs_shape), group.obs_dtype) for name, group in groups},
+        reward={},
+        discount={},
+        alive={name: np.zeros(group.size, bool) for name, group in groups},
+        last=None,
+    )
+
+
 class Transition(NamedTuple):
     """One step of experience; a rollout is a Transition with leading [T, E]. `then` is the true successor."""
 

@@ -18,7 +18,7 @@ from covey.core.algorithm import Plan, paced
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.loop import select
-from covey.core.types import Groups, Metrics, Spec, TimeStep, Transition, action_shape
+from covey.core.types import Groups, Metrics, Spec, TimeStep, Transition, action_shape, observed, unobserved
 from covey.nn.joint import legal
 
 
@@ -211,13 +211,7 @@ def _newest_episode(buffer: Buffer, written: Any, limit: int) -> Batch:
 
 def _blank(spec: Spec) -> tuple[TimeStep, Groups, Groups]:
     """Zeros in the shape of what one lane sees, does and gets."""
-    seen = TimeStep(
-        obs={name: jnp.zeros((group.size, *group.obs_shape), group.obs_dtype) for name, group in spec.groups.items()},
-        reward={},
-        discount={},
-        alive={name: jnp.zeros(group.size, bool) for name, group in spec.groups.items()},
-        last=None,
-    )
+    seen = unobserved(spec)
     masks = {name: mask for name, mask in legal(spec, seen).items() if mask is not None}
     near = {name: _no_neighbors(group.size, spec.neighborhood) for name, group in spec.groups.items()}
     seen = seen._replace(neighbors=near if spec.neighborhood else {})
@@ -230,9 +224,7 @@ def _blank(spec: Spec) -> tuple[TimeStep, Groups, Groups]:
 def _seen(spec: Spec, now: TimeStep) -> TimeStep:
     """The part of a time step that a replay keeps."""
     masks = {name: mask for name, mask in legal(spec, now).items() if mask is not None}
-    return TimeStep(
-        obs=now.obs, reward={}, discount={}, alive=now.alive, last=None, legal=masks, neighbors=now.neighbors
-    )
+    return observed(now, legal=masks, neighbors=now.neighbors)
 
 
 def _no_neighbors(size: int, neighborhood: int) -> tuple[Any, Any]:

@@ -1,4 +1,5 @@
-"""Trials: several algorithms on the same episodes of one world, and the table that sets them side by side."""
+"""Trials: several algorithms on the same episodes of one world, the table that sets them side by side, and
+their learning curves."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys, player
 from covey.runs.policy import load
 from covey.runs.train import train
+from covey.studies import plots
 from covey.studies.statistics import Interval, mean
 
 
@@ -128,6 +130,18 @@ def curve(outcome: Outcome, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """Evaluations on the way: steps [P] and values [P, S]."""
     lines = [line for line in journal.read(outcome.run) if line.kind == "evaluation" and metric in line.values]
     return np.array([line.step for line in lines]), np.stack([line.values[metric] for line in lines])
+
+
+def learning_curves(
+    title: str, learners: Mapping[str, Outcome], outcomes: Mapping[str, Outcome], lines: Sequence[str]
+) -> Any:
+    """Reward per step of the learners over training, with rules and bounds as lines."""
+    curves = {}
+    for name, outcome in learners.items():
+        steps, returns = curve(outcome, outcome.return_metric)
+        curves[name] = (steps, returns / curve(outcome, "steps/episode")[1])
+    levels = {line: float(outcomes[line].per_step.mean()) for line in lines if line in outcomes}
+    return plots.curves(title, curves, levels, "environment steps", "reward per step")
 
 
 class Column(NamedTuple):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from covey.algorithms.credit.base import Choices
-from covey.core.types import Spec, TimeStep
+from covey.core.types import Spec, TimeStep, observed, unobserved
 
 
 class Lesson(NamedTuple):
@@ -32,22 +32,13 @@ class Recent(NamedTuple):
 
 def nothing(spec: Spec, lessons: dict[str, Lesson], shape: tuple[int, int, int]) -> Recent:
     """The ring before any rollout; `lessons` are in the shape of one step's, and `shape` is (R, T, E)."""
-    groups = spec.groups.items()
-    now = TimeStep(
-        obs={name: jnp.zeros((group.size, *group.obs_shape), group.obs_dtype) for name, group in groups},
-        reward={},
-        discount={},
-        alive={name: jnp.zeros(group.size, bool) for name, group in groups},
-        last=None,
-        state=jnp.zeros(sum(field.size for field in spec.state)) if spec.state else None,
-    )
+    now = unobserved(spec)._replace(state=jnp.zeros(sum(field.size for field in spec.state)) if spec.state else None)
     return jax.tree.map(lambda x: jnp.zeros((*shape, *x.shape), x.dtype), Recent(now, lessons))
 
 
 def kept(spec: Spec, recent: Recent, now: TimeStep, lessons: dict[str, Lesson], rollouts: Any) -> Recent:
     """The ring with a rollout [T, E, ...] in it, before which there were `rollouts`."""
-    state = now.state if spec.state else None
-    seen = TimeStep(obs=now.obs, reward={}, discount={}, alive=now.alive, last=None, state=state)
+    seen = observed(now, state=now.state if spec.state else None)
 
     def write(ring, x):
         return jax.lax.dynamic_update_index_in_dim(ring, x.astype(ring.dtype), rollouts % len(ring), 0)

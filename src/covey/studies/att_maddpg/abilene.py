@@ -20,10 +20,10 @@ from covey.learning.targets import Linear
 from covey.runs.policy import load
 from covey.studies import plots
 from covey.studies.alignment import alignment, foresight
-from covey.studies.att_maddpg.common import RATE, learning_curves, named, say_difference, scaled
+from covey.studies.att_maddpg.common import RATE, named, say_difference, scaled
 from covey.studies.saying import Say, say_plan
 from covey.studies.statistics import difference, mean
-from covey.studies.trials import Column, Trial, run, table
+from covey.studies.trials import Column, Trial, learning_curves, run, table
 
 
 def abilene(*, quick: bool, seeds: int, out: Path, say: Say) -> None:

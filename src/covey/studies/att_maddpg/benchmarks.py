@@ -13,10 +13,10 @@ from covey.learning.exploration import OrnsteinUhlenbeck
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear
 from covey.studies import plots
-from covey.studies.att_maddpg.common import RATE, learning_curves, named, say_difference, scaled
+from covey.studies.att_maddpg.common import RATE, named, say_difference, scaled
 from covey.studies.saying import Say, say_plan
 from covey.studies.statistics import order
-from covey.studies.trials import Column, Outcome, Trial, run, table
+from covey.studies.trials import Column, Outcome, Trial, learning_curves, run, table
 
 TABLE_2 = {
     "navigation": {

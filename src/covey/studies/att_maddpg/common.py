@@ -1,4 +1,4 @@
-"""What the studies of ATT-MADDPG share: changed aliases, columns of their tables, learning curves, published curves."""
+"""What the studies of ATT-MADDPG share: changed aliases, columns of their tables, published curves."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import numpy as np
 
 from covey.algorithms import ddpg
 from covey.algorithms.critics import AttentionHeads
-from covey.studies import plots
 from covey.studies.saying import Say
 from covey.studies.statistics import difference, gap_closed
-from covey.studies.trials import Column, Outcome, curve
+from covey.studies.trials import Column, Outcome
 
 STATIC_RULES = ("ecmp", "equal", "wcmp-link", "wcmp-path", "wcmp-residual")
 """What a practitioner would configure: the best of these is "the best rule"."""
@@ -63,18 +62,6 @@ def say_difference(say: Say, outcomes: dict[str, Outcome], ours: str, theirs: st
     apart = difference(outcomes[ours].per_step, outcomes[theirs].per_step)
     verdict = "better" if apart.low > 0 else "worse" if apart.high < 0 else "cannot be told apart"
     say(f"{ours} - {theirs}: {apart.text(4)} per step: {verdict}")
-
-
-def learning_curves(
-    title: str, learners: dict[str, Outcome], outcomes: dict[str, Outcome], lines: Sequence[str]
-) -> Any:
-    """Reward per step of the learners over training, with rules and bounds as lines."""
-    curves = {}
-    for name, outcome in learners.items():
-        steps, returns = curve(outcome, outcome.return_metric)
-        curves[name] = (steps, returns / curve(outcome, "steps/episode")[1])
-    levels = {line: float(outcomes[line].per_step.mean()) for line in lines if line in outcomes}
-    return plots.curves(title, curves, levels, "environment steps", "reward per step")
 
 
 def published(figure: str) -> dict[str, np.ndarray]:

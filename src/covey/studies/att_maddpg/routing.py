@@ -14,7 +14,6 @@ from covey.studies.att_maddpg.common import (
     RATE,
     ROUTING_COLUMNS,
     STATIC_RULES,
-    learning_curves,
     named,
     published,
     say_difference,
@@ -23,7 +22,7 @@ from covey.studies.att_maddpg.common import (
 )
 from covey.studies.saying import Say, say_plan
 from covey.studies.statistics import order
-from covey.studies.trials import Column, Trial, curve, run, table
+from covey.studies.trials import Column, Trial, curve, learning_curves, run, table
 
 
 def demo(*, quick: bool, seeds: int, out: Path, say: Say) -> None:

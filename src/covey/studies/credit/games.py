@@ -25,7 +25,7 @@ from covey.studies.saying import Say, say_plan, verdict
 from covey.studies.statistics import Interval, difference, mean
 from covey.studies.trials import Column, Outcome, Trial, curve, run, table
 
-RATE = 60_000.0
+RATE = 8_000.0
 """Learning steps a second of games of one step, all seeds together, for the plans."""
 
 LANES = 32
@@ -58,7 +58,7 @@ choices the usual one costs more time than everything else."""
 
 FEW_LANES = 8
 
-FEW_RATE = 5_000.0
+FEW_RATE = 8_000.0
 """Learning steps a second and agent of such a race, all seeds together, for the plans."""
 
 Arms = dict[str, tuple[Any, PPO]]

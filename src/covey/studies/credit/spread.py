@@ -17,7 +17,6 @@ from covey.learning.targets import Linear, constant
 from covey.nn.mixers import Free, Monotone
 from covey.runs.policy import open_run
 from covey.studies import plots
-from covey.studies.att_maddpg.common import learning_curves
 from covey.studies.credit.common import (
     ratio,
     reached_text,
@@ -29,9 +28,9 @@ from covey.studies.credit.forks import fidelity
 from covey.studies.credit.lazy import Stuck, effects, improvement, laziness
 from covey.studies.saying import Say, say_plan, verdict
 from covey.studies.statistics import difference, mean
-from covey.studies.trials import Column, Outcome, Trial, run, table
+from covey.studies.trials import Column, Outcome, Trial, learning_curves, run, table
 
-RATE = 8_000.0
+RATE = 6_000.0
 """Learning steps a second of particle worlds, all seeds together, for the plans."""
 
 LANES = 32
