@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from covey.nn.recurrent import GRU, Net, Norm, orthogonal
+from covey.nn.nets import Linear
+from covey.nn.recurrent import GRU, Net, Norm, carries, gates, orthogonal
 
 LENGTH, LANES, SIZE, UNITS = 6, 3, 4, 5
 
@@ -34,6 +35,37 @@ def test_a_sequence_is_its_steps(units, normalize):
         carry, output = step(carry, x[t])
         assert np.asarray(output) == pytest.approx(np.asarray(outputs[t]), abs=1e-6)
         assert np.asarray(carry) == pytest.approx(np.asarray(carries[t]), abs=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [(), (2,)])
+def test_gradients_by_hand_are_those_of_its_steps(seeds):
+    """Of weights, biases, the first carry and the inputs; under a map over seeds too."""
+
+    def stepped(carried, carry, entered, fresh):
+        after = []
+        for t in range(LENGTH):
+            carry = jnp.where(fresh[t][:, None], 0.0, carry)
+            carry = gates(carry, entered[t], carried(carry))
+            after.append(carry)
+        return jnp.stack(after)
+
+    def drawn(number, *shape):
+        return jax.random.normal(jax.random.key(number), (*seeds, *shape))
+
+    carried = Linear(drawn(0, 3 * UNITS, UNITS), drawn(1, 3 * UNITS))
+    carry, entered = drawn(2, LANES, UNITS), drawn(3, LENGTH, LANES, 3 * UNITS)
+    fresh = jnp.zeros((*seeds, LENGTH, LANES), bool).at[..., 0, 1].set(True).at[..., 3, 2].set(True)
+    weight = drawn(4, LENGTH, LANES, UNITS)
+
+    def gradients(unrolled):
+        def loss(carried, carry, entered, fresh, weight):
+            return (unrolled(carried, carry, entered, fresh) * weight).sum()
+
+        of = jax.grad(loss, (0, 1, 2))
+        return jax.jit(jax.vmap(of) if seeds else of)(carried, carry, entered, fresh, weight)
+
+    for by_hand, plain in zip(jax.tree.leaves(gradients(carries)), jax.tree.leaves(gradients(stepped)), strict=True):
+        assert np.asarray(by_hand) == pytest.approx(np.asarray(plain), rel=1e-4, abs=1e-5)
 
 
 def test_the_unit_follows_its_equations():
