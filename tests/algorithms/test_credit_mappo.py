@@ -211,6 +211,9 @@ def test_what_members_bring_is_centered_and_the_dead_bring_nothing():
     np.testing.assert_allclose(taken[0], instead[0, 0])
     assert not taken[1].any()
     assert not instead[1].any()
+    few = kind.brought(model, view, choices._replace(instead=None), jnp.array([True, False]))
+    for one, other in zip(few, (taken, instead), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.learn

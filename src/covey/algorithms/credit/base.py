@@ -18,16 +18,8 @@ class Choices(NamedTuple):
     """What agents did, and what they might have done with which chance; one step."""
 
     taken: Any  # [n, A]  embedded actions
-    instead: Any  # [n, K, A], or None: each of the K = A that there are, one-hot
+    instead: Any  # [n, K, A], or None: each of the K = A that there are, one-hot, as `taken` is
     weight: Any  # [n, K]
-
-    @property
-    def all(self) -> Any:
-        """What was done, and then what might have been done, [n, 1 + K, A]."""
-        instead = self.instead
-        if instead is None:
-            instead = jnp.broadcast_to(jnp.eye(self.weight.shape[1]), (*self.weight.shape, self.weight.shape[1]))
-        return jnp.concatenate([self.taken[:, None], instead], 1)
 
 
 def choices_of(policy: Policy, samples: int, raw: Any, std: Any, taken: Any, legal: Any, key: Any) -> Choices:

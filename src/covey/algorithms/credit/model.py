@@ -109,12 +109,17 @@ class Modelled(Learned):
         )
 
     def brought(self, model: Model, view: Any, choices: Choices, alive: Any) -> tuple[Any, Any]:
-        """z of what was done [n, d] and might have been done [n, K, d], centered; zeros of the dead."""
-        seen = jax.vmap(model.body)(view)
-        z = jnp.tanh(seen[:, None] + model.enter(choices.all)) @ model.leave.T
-        z = z - (choices.weight[..., None] * z[:, 1:]).sum(1, keepdims=True)
-        z = jnp.where(alive[:, None, None], z, 0.0)
-        return z[:, 0], z[:, 1:]
+        """z of what was done [n, d] and might have been done [n, K, d], centered; zeros of the dead.
+
+        Centered before the linear map to z: who asks for what was done alone pays for one row an agent, not for K.
+        """
+        seen, few = jax.vmap(model.body)(view), choices.instead is None
+        each = model.enter.weight.T + model.enter.bias if few else model.enter(choices.instead)
+        instead = jnp.tanh(seen[:, None] + each)
+        taken = _mean(choices.taken, instead) if few else jnp.tanh(seen + model.enter(choices.taken))
+        usual = _mean(choices.weight, instead)
+        taken, instead = (x @ model.leave.T for x in (taken - usual, instead - usual[:, None]))
+        return jnp.where(alive[:, None], taken, 0.0), jnp.where(alive[:, None, None], instead, 0.0)
 
     def told(self, model: Model, view: Any, choices: Choices, alive: Any, unit: Any = 1.0) -> Told:
         """The model's word on one step."""
@@ -183,6 +188,11 @@ class Modelled(Learned):
             nobody = jnp.zeros_like(told.taken)
             return jax.vmap(lambda i: told.mix(nobody.at[i].set(told.taken[i])))(jnp.arange(len(nobody)))
         return credit.marginal(told.mix, told.taken, told.instead, told.weight, key, self.samples)
+
+
+def _mean(weight: Any, x: Any) -> Any:
+    """Of x [n, K, W], with weights [n, K]."""
+    return (weight[..., None] * x).sum(1)
 
 
 def ledgers(
