@@ -10,16 +10,23 @@ from covey.core.types import Metrics
 from covey.learning.targets import masked_mean, masked_variance
 
 
-def clipped_gain(change: Any, advantage: Any, clip: Any, weight: Any) -> tuple[Any, Metrics]:
-    """E[min(ρ Â, clip(ρ, 1 - ε, 1 + ε) Â)] over what counts, with ρ = exp(`change`) of a sample's log-probability.
+def clipped_loss(
+    name: str, log_prob: Any, before: Any, advantage: Any, entropy: Any, weight: Any, clip: Any, bonus: Any
+) -> tuple[Any, Metrics]:
+    """-E[min(ρ Â, clip(ρ, 1 - ε, 1 + ε) Â) + σ H] of the group `name`, and what to report of it, over what has weight.
 
-    Where the policy is still the one that acted, ρ = 1, and the gradient is that of the policy gradient theorem.
+    ρ is the probability of a sample now over that before; clip: ε; bonus: σ. Where the policy is still the one that
+    acted, ρ = 1, and the gradient is that of the policy gradient theorem.
     """
+    change = jnp.where(weight, log_prob - before, 0.0)
     ratio = jnp.exp(change)
     gain = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1.0 - clip, 1.0 + clip) * advantage)
-    return masked_mean(gain, weight), {
-        "clipped": masked_mean(jnp.abs(ratio - 1.0) > clip, weight),
-        "divergence": masked_mean(ratio - 1.0 - change, weight),
+    gain, spread = masked_mean(gain, weight), masked_mean(entropy, weight)
+    return -gain - bonus * spread, {
+        f"loss/actor/{name}": -gain,
+        f"entropy/{name}": spread,
+        f"clipped/{name}": masked_mean(jnp.abs(ratio - 1.0) > clip, weight),
+        f"divergence/{name}": masked_mean(ratio - 1.0 - change, weight),
     }
 
 

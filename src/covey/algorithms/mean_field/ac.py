@@ -33,7 +33,7 @@ from covey.learning.descent import descended
 from covey.learning.normalisation import Scale, unscaled
 from covey.learning.returns import gae
 from covey.learning.sequences import over
-from covey.learning.surrogate import clipped_gain, standardized
+from covey.learning.surrogate import clipped_loss, standardized
 from covey.learning.targets import Linear, constant, masked_mean, polyak
 from covey.nn.joint import actions, legal, observations
 from covey.nn.policies import Policy, Squash
@@ -309,12 +309,10 @@ class MeanFieldAC(Algorithm):
                 return policy.log_prob(raw, log_std, sample, masks), policy.entropy(raw, log_std, masks)
 
             log_prob, entropy = over(jax.vmap(densities), raw, seen.sample, seen.legal)
-            change = jnp.where(seen.alive, log_prob - seen.log_prob, 0.0)
-            gain, told = clipped_gain(change, seen.advantage, self.clip, seen.alive)
-            spread = masked_mean(entropy, seen.alive)
-            loss = loss - gain - self.entropy(step) * spread
-            metrics |= {f"loss/actor/{name}": -gain, f"entropy/{name}": spread}
-            metrics |= {f"{what}/{name}": value for what, value in told.items()}
+            more, told = clipped_loss(
+                name, log_prob, seen.log_prob, seen.advantage, entropy, seen.alive, self.clip, self.entropy(step)
+            )
+            loss, metrics = loss + more, metrics | told
         return loss, metrics
 
     def critic_loss(self, critic: Groups, data: dict[str, Data]) -> tuple[Any, Metrics]:

@@ -47,7 +47,7 @@ from covey.learning.descent import descended
 from covey.learning.normalisation import Scale, unscaled
 from covey.learning.returns import gae
 from covey.learning.sequences import in_sequences, over, side_by_side
-from covey.learning.surrogate import clipped_gain, standardized
+from covey.learning.surrogate import clipped_loss, standardized
 from covey.learning.targets import Linear, masked_mean, masked_variance
 from covey.nn.joint import actions, legal, observations
 from covey.nn.members import Members, renumbered, with_identity
@@ -425,12 +425,10 @@ class PPO(Algorithm):
             _, raw = self.members(name).unroll(actor[name].net, data.carry[0], data.obs, data.fresh)
             std = jnp.broadcast_to(self.members(name).each(actor[name].log_std), (*raw.shape[:-1], policy.spread))
             log_prob, entropy = _densities(policy, raw, std, data)
-            change = jnp.where(weight, log_prob - data.log_prob, 0.0)
-            gain, told = clipped_gain(change, data.advantage, self.clip, weight)
-            spread = masked_mean(entropy, weight)
-            loss = loss - gain - self.entropy(step) * spread
-            metrics |= {f"loss/actor/{name}": -gain, f"entropy/{name}": spread}
-            metrics |= {f"{what}/{name}": value for what, value in told.items()}
+            more, told = clipped_loss(
+                name, log_prob, data.log_prob, data.advantage, entropy, weight, self.clip, self.entropy(step)
+            )
+            loss, metrics = loss + more, metrics | told
         return loss, metrics
 
     def critic_loss(self, critic: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
