@@ -20,7 +20,8 @@ from covey.cli import COMMANDS, main
 from covey.cli.configure import configure, everything, from_names
 from covey.cli.options import field_docs, filled, form_of, kebab, maker_form
 from covey.cli.parse import FLAG, flags, parse, scan
-from covey.cli.train import SWITCHES, Settings, file_of
+from covey.cli.settings import Settings
+from covey.cli.train import SWITCHES, file_of
 from covey.environments import WORLDS
 from covey.learning.exploration import Gaussian, OrnsteinUhlenbeck
 

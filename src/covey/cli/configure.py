@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from covey import algorithms, environments
 from covey.cli.options import Entry, filled, form, form_of, maker_form, options_of, with_parts
 from covey.cli.parse import flags, parse
-from covey.cli.train import Settings
+from covey.cli.settings import Settings
 from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
 from covey.runs import config as configs
