@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shlex
 import signal
@@ -247,6 +248,15 @@ def test_reproduce_and_bench_hand_on_what_they_got(monkeypatch, tmp_path, capsys
     assert main(f"reproduce att-maddpg/demo --quick --seeds 3 --out {tmp_path}".split()) == 0
     assert calls == [("att-maddpg/demo", {"quick": True, "seeds": 3, "out": tmp_path})]
     assert capsys.readouterr().out.strip() == str(tmp_path)
+
+
+@pytest.mark.parametrize(("said", "level"), [(None, "3"), ("0", "0")])
+def test_the_compiler_is_quiet_unless_somebody_wants_to_hear_it(said, level, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", said or "")
+    if said is None:
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    assert main(["--version"]) == 0
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
 
 
 def test_ctrl_c(monkeypatch):

@@ -23,14 +23,14 @@ class ReproduceArguments:
       covey reproduce credit/e4 --seeds 40
     """
 
-    study: Annotated[Positional[str | None], arg(metavar="STUDY")] = None
+    study: Annotated[Positional[str | None], arg(metavar="STUDY", help_behavior_hint="")] = None
     """One of `covey list studies`."""
     quick: FlagCreatePairsOff[bool] = False
     """Fewer seeds and steps: minutes instead of hours, and wider intervals."""
-    seeds: Annotated[int | None, arg(metavar="N")] = None
-    """How many seeds (default: as many as its published figures here rest on; two if quick)."""
-    out: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Where its runs, tables and pictures go (default: runs/STUDY)."""
+    seeds: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the study's own, 2 if quick)")] = None
+    """How many seeds."""
+    out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/STUDY)")] = None
+    """Where its runs, tables and pictures go."""
 
 
 def reproduce(args: list[str]) -> int:
@@ -50,7 +50,7 @@ def reproduce(args: list[str]) -> int:
 class BenchArguments:
     """Measure how fast this machine is: steps and updates a second, beside PyTorch too, compile time and memory.
 
-    Benchmarks: stepping, updates, torch, seeds, training, memory.
+    Benchmarks: stepping, updates, torch, seeds, training, ppo, jaxmarl, workers, battle, soldiers, population, memory.
 
     Examples:
       covey bench
