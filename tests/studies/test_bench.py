@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from covey.cli.studies import BenchArguments
 from covey.core.errors import BadInput
 from covey.studies.bench import BENCHES, bench, kind, number
 from covey.studies.timing import in_turns
@@ -86,3 +87,7 @@ def test_words():
         "everything else",
     ]
     assert [number(x) for x in (12345.6, 12.3456, 0.001234)] == ["12,346", "12.3", "0.00123"]
+
+
+def test_the_help_names_every_benchmark():
+    assert str(BenchArguments.__doc__).split("Benchmarks: ")[1].split(".")[0].split(", ") == list(BENCHES)
