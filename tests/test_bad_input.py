@@ -90,6 +90,10 @@ NAMES = [
 VALUES = [
     ("train maddpg toy/graph --steps many", "--steps must be a whole number, got 'many'"),
     ("train maddpg toy/graph --steps 1.5", "--steps must be a whole number, got '1.5'"),
+    ("train maddpg toy/graph --envs few", "--envs must be a whole number, got 'few'"),
+    ("train credit-mappo toy/discrete --credit.eta high", "--credit.eta must be a number, got 'high'"),
+    ("reproduce credit/e4 --seeds many", "--seeds must be a whole number, got 'many'"),
+    ("reproduce credit/e4 --seeds 1", "a study needs at least 2 seeds, not 1"),
     ("train maddpg toy/graph --steps 0", "`steps` must be at least 1, got 0"),
     ("train maddpg toy/graph --steps 3e9", "`steps` must be at most 2147483647"),
     ("train maddpg toy/graph --seeds 0", "`seeds` must be at least 1, got 0"),

@@ -21,6 +21,8 @@ from covey.core.registry import conform
 
 T = TypeVar("T")
 
+KINDS = {"INT": "a whole number", "FLOAT": "a number"}
+
 NUMBERS = ConstructorRegistry()
 """How tyro reads numbers here: as `config.yaml` does, so that `--steps 1e6` is a whole number."""
 
@@ -73,9 +75,16 @@ def sentence(box: str) -> str:
     lines = list(itertools.dropwhile(lambda line: not line, lines))
     text = " ".join(itertools.takewhile(bool, lines))
     text = re.sub(r"^Error parsing (\S+): the value", r"\1", text)
+    text = re.sub(r"^Error parsing (\S+): no type matching \{None\}\|(\w+) could .* from \[(.*)\]", _of_an_option, text)
     text = re.sub(r"^Missing value for argument \W*([\w.-]+\w).*", r"a value is missing for '--\1'", text)
     text = text.replace(". Expected", ": expected")
     return text if text.endswith(".") else f"{text}."
+
+
+def _of_an_option(said: re.Match[str]) -> str:
+    """What is wrong with the value of an option that may be left out."""
+    flag, kind, given = said.groups()
+    return f"{flag} must be {KINDS.get(kind, kind)}, got {given}"
 
 
 def _surplus(tokens: list[str], kind: type, command: str) -> BadInput:
