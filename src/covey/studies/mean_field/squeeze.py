@@ -120,7 +120,7 @@ def squeeze(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
         for kind in case.kinds
     ]
 
-    def count(n: int) -> int:  # large teams differ less from seed to seed, and cost more
+    def count(n: int) -> int:  # large teams cost most
         return seeds if n <= 1000 else math.ceil(0.6 * seeds)
 
     choices = sum(n * count(n) * KINDS[kind].steps(n, quick) for _, n, kind in arms)
