@@ -7,7 +7,7 @@ import math
 import pytest
 import yaml
 
-from covey.core.documents import read_yaml, write_yaml
+from covey.core.documents import read_mapping, read_yaml, write_yaml
 from covey.core.errors import BadInput
 
 
@@ -75,3 +75,38 @@ def test_what_is_no_yaml_is_one_sentence(text, words):
     assert str(error.value).startswith("the text is not valid YAML: ")
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", {}),
+        ("speed: 1e-3", {"speed": 0.001}),
+        ("size: 3, layout: {walls: 2}", {"size": 3, "layout": {"walls": 2}}),
+        ("path: null", {"path": None}),
+        ("layout: {walls: 2}", {"layout": {"walls": 2}}),
+        ("{size: 3, layout: {walls: {count: 2}}}", {"size": 3, "layout": {"walls": {"count": 2}}}),
+        ("a: {x: 1}, b: {y: 2}", {"a": {"x": 1}, "b": {"y": 2}}),
+        ("map: [[0, 1], [1, 0]], name: 'x, y', empty: ''", {"map": [[0, 1], [1, 0]], "name": "x, y", "empty": ""}),
+        ("mode: on, version: '5', rate: 2E3", {"mode": "on", "version": "5", "rate": 2000.0}),
+    ],
+)
+def test_a_mapping_in_a_line(text, value):
+    assert read_mapping(text, "the line", "a: 1, b: 2") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("5", "gives 5 no value"),
+        ("a:", "gives a no value"),
+        ("a:1", "gives a:1 no value"),
+        ("5: 1", "has 5 where a name should be"),
+        ("a: 1, a: 2", "the name 'a' is given twice"),
+        ("{a: 1}, {b: 2}", "is not of the form `a: 1, b: 2`: it is not valid YAML"),
+    ],
+)
+def test_a_line_that_is_no_mapping(text, words):
+    with pytest.raises(BadInput) as error:
+        read_mapping(text, "the line", "a: 1, b: 2")
+    assert words in str(error.value)

@@ -36,6 +36,9 @@ SCHEMA = {
 """What plain words mean, the first pattern that fits, and the characters that such words begin with."""
 
 
+TEXT = "tag:yaml.org,2002:str"
+
+
 def read_yaml(text: str, what: str) -> Any:
     """The value that `text` spells; BadInput, in which `what` names it, where that is no YAML."""
     try:
@@ -47,6 +50,19 @@ def read_yaml(text: str, what: str) -> Any:
         raise BadInput(f"{what} is not valid YAML: {' '.join(str(error).split())}.") from error
     except RecursionError as error:
         raise BadInput(f"{what} is not valid YAML: it is nested too deeply.") from error
+
+
+def read_mapping(text: str, what: str, example: str) -> dict[str, Any]:
+    """The mapping of names to values that a line of text spells, in braces or without, such as `example`."""
+    text = text.strip()
+    line = text if text.startswith("{") and text.endswith("}") else f"{{{text}}}"
+    value = read_yaml(line, f"{what} is not of the form `{example}`: it")
+    for name, node in yaml.compose(line, _Loader).value:
+        if isinstance(node, yaml.ScalarNode) and node.start_mark.index == node.end_mark.index:
+            raise BadInput(f"{what} gives {name.value} no value: write `name: value`, as in `{example}`.")
+        if name.tag != TEXT:
+            raise BadInput(f"{what} has {name.value} where a name should be: write `name: value`, as in `{example}`.")
+    return value
 
 
 def write_yaml(value: Any) -> str:
