@@ -153,7 +153,7 @@ class PPO(Algorithm):
     @property
     def streams(self) -> bool:
         """Do critics value every agent's own reward, and agents learn from the team's mean of that?"""
-        return isinstance(self.credit, Modelled) and self.credit.streams
+        return self.credit.streams
 
     def policy(self, name: str) -> Policy:
         return Policy(self.spec.groups[name].action, self.squash)
