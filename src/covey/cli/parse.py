@@ -8,7 +8,6 @@ import inspect
 import io
 import itertools
 import re
-import types
 import typing
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -24,8 +23,8 @@ T = TypeVar("T")
 
 KINDS = {"INT": "a whole number", "FLOAT": "a number"}
 
-VALUES = ConstructorRegistry()
-"""How tyro reads numbers and `none` here: as `config.yaml` does, so that `--steps 1e6` is a whole number."""
+NUMBERS = ConstructorRegistry()
+"""How tyro reads numbers here: as `config.yaml` does, so that `--steps 1e6` is a whole number."""
 
 
 def _number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
@@ -45,19 +44,7 @@ def _number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     return PrimitiveConstructorSpec(1, "INT" if hint is int else "FLOAT", read, fits, shown)
 
 
-def _none_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    if info.type is not types.NoneType:
-        return None
-
-    def read(texts: list[str]) -> None:
-        if texts[0].lower() not in ("none", "null"):
-            raise ValueError(f"{texts[0]!r} is not none")
-
-    return PrimitiveConstructorSpec(1, "{None}", read, lambda value: value is None, lambda value: ["none"])
-
-
-VALUES.primitive_rule(_number_rule)
-VALUES.primitive_rule(_none_rule)
+NUMBERS.primitive_rule(_number_rule)
 
 
 def parse(kind: type[T], args: Sequence[str], command: str) -> T:
@@ -71,7 +58,7 @@ def parse(kind: type[T], args: Sequence[str], command: str) -> T:
                 description=inspect.cleandoc(kind.__doc__ or ""),
                 args=args,
                 return_unknown_args=True,
-                registry=VALUES,
+                registry=NUMBERS,
             )
     except SystemExit as stop:
         if not stop.code:  # --help

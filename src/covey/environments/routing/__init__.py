@@ -21,6 +21,7 @@ from covey.environments.routing.topologies import Topology
 from covey.environments.routing.traffic import gravity, moments
 from covey.environments.routing.world import Control, Payoff, Routing, Setting, Sight
 
+NONE = "none"  # instead of a path of matrices: synthetic traffic
 TICKS = 7  # ticks a step: router delay 2 + link delay 5 of the demo
 
 
@@ -161,8 +162,8 @@ def from_file(
 
     Args:
         path: the topology file.
-        matrices: file or folder of demand matrices; "beside": what lies beside the topology or in it; where there is
-            none, and with none: synthetic traffic.
+        matrices: file or folder of demand matrices; "beside": what lies beside the topology or in it, else synthetic;
+            "none": synthetic.
         tunnels: file of candidate paths; by default what lies beside the topology, else shortest paths.
         grammar: how the file is written, where its name and content do not say.
         capacity: capacity of links that state none for certain.
@@ -184,6 +185,7 @@ def from_file(
     if not 0 < train_share < 1:
         raise BadInput(f"`train_share` must lie between 0 and 1, got {train_share}.")
     _check_scale(demand_scale)
+    matrices = None if matrices == NONE else matrices
     network, found, listed = read(path, matrices=matrices, tunnels=tunnels, grammar=grammar, capacity=capacity)
     asked = None if found is None else _asked(path, network, found, listed)
     candidates = tunnel_paths(network, listed) if listed else shortest_paths(network, paths, pairs=asked)
