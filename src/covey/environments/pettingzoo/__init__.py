@@ -81,8 +81,8 @@ class PettingZoo:
     def reset(self, *given: Any) -> TimeStep:
         if given:
             raise BadInput(
-                f"{self.spec.name} lives outside JAX, and its `reset` takes no key: it begins an episode in every lane. "
-                "To act in an environment of your own, see `policy.actions`."
+                f"{self.spec.name} lives outside JAX, and its `reset` takes no key: it begins an episode in every "
+                "lane; to act in an environment of your own, see `policy.actions`."
             )
         return self._inner.reset()
 

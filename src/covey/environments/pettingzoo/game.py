@@ -177,9 +177,9 @@ class Game:
                 if allowed is not None:
                     now.legal[group][place] = allowed
 
-    def wait(self, now: TimeStep, lane: int) -> None:
-        """Write that agents wait: they are alive, see nothing, and have one choice, which nobody hears of."""
-        for agent in self.waiting():
+    def wait(self, now: TimeStep, lane: int, agents: Sequence[Any]) -> None:
+        """Write that `agents` wait: they are alive, see nothing, and have one choice, which nobody hears of."""
+        for agent in agents:
             seat = self.seats[agent]
             now.alive[seat.group][lane, seat.index] = True
             if seat.group in now.legal:

@@ -7,8 +7,8 @@ What PettingZoo says of agents by name in dictionaries, covey says of groups in 
     truncated with everybody      the episode is `last`, the discount stays 1, and the observation is the true last one
     truncated alone               discount 0: what it would have earned is lost, because nobody sees it any more
     not there yet                 dead with discount 1
-    away, and not over            it waits: alive, sees zeros, has one choice. What it is paid meanwhile, or that its part
-                                  ends meanwhile, so belongs to what it did last
+    away, and not over            it waits: alive, sees zeros, has one choice; so what it is paid meanwhile, and that
+                                  its part ends meanwhile, belong to what it did last
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Lanes:
         for game in self.games:
             game.env.close()
 
-    # --------------------------------------------------------------------------------------------- for a loop of one's own
+    # ---------------------------------------------------------------------------------------- for a loop of one's own
 
     def time_step(self, observations: dict, infos: dict, agents: Sequence[Any]) -> TimeStep:
         """What `agents`, who act next, see and may do in an environment of the same kind, as ONE lane's time step."""
@@ -96,7 +96,7 @@ class Lanes:
             )
         return drawn[..., :3].copy()
 
-    # -------------------------------------------------------------------------------------------------------- lane by lane
+    # ------------------------------------------------------------------------------------------------------ by lanes
 
     def _begin(self, now: TimeStep, lane: int, seed: int | None) -> None:
         game = self.games[lane]
@@ -118,8 +118,8 @@ class Lanes:
             seat = game.seats[agent]
             then.discount[seat.group][lane, seat.index] = 0.0
         cut = [agent for agent in acting if last and outcome.truncated[agent] and agent not in game.over]
-        game.wait(then, lane)
         game.show(then, lane, outcome.observations, outcome.infos, [*game.there, *cut], acts=not last)
+        game.wait(then, lane, [agent for agent in game.waiting() if agent not in cut])
         self._show_state(then, lane, outcome.observations)
         then.last[lane] = last
 
@@ -191,6 +191,6 @@ def limit_of(env: Any) -> int | None:
 
 
 def limit_of_black_death(env: Any) -> int | None:
-    """Where SuperSuit's `black_death` has to be cut off: after a time limit it plays one more step, and ends in death."""
+    """When to cut SuperSuit's `black_death` off: after a time limit it plays one step more, and calls that a death."""
     hides_the_end = any(type(layer).__name__ == "black_death_par" for layer in layers(env))
     return limit_of(env) if hides_the_end else None

@@ -108,7 +108,7 @@ def imported(what: str, module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package, family, rest = (module.split(".", 2) + ["", ""])[:3]
+        package, family, rest, *_ = [*module.split(".", 2), "", ""]
         if package == "pettingzoo" and family in MOVED:  # PettingZoo itself refuses to import it
             raise moved(what, family, rest) from error
         if isinstance(error, ModuleNotFoundError):
