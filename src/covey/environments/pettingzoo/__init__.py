@@ -122,18 +122,21 @@ class PettingZoo:
 
 
 def to_pettingzoo(environment: Any) -> Outside:
-    """The world as a `ParallelEnv`: `parallel_to_aec` of PettingZoo makes it an `AECEnv`.
+    """A compiled environment as a `ParallelEnv`: `parallel_to_aec` of PettingZoo makes it an `AECEnv`.
 
     Agents have the names of the spec. Padding is left out of observations. Where a choice may be illegal, observations
     are dictionaries of `observation` and `action_mask`; of splits, the infos say what is `legal`, and shares are made
-    to sum to 1. BadInput for worlds outside JAX.
+    to sum to 1. Every agent of `agents` has to act, in its space: anything else is a BadInput. Without a seed, the
+    episodes are left to chance. BadInput for environments outside JAX.
     """
     try:
         from covey.environments.pettingzoo.outside import Outside
     except ModuleNotFoundError as error:
         raise BadInput(MISSING) from error
     if isinstance(environment, HostEnvironment):
-        raise BadInput(f"{environment.spec.name!r} lives outside JAX already: only compiled worlds can be converted.")
+        raise BadInput(
+            f"{environment.spec.name!r} lives outside JAX already: only compiled environments can be converted."
+        )
     return Outside(environment)
 
 
