@@ -118,7 +118,9 @@ def test_fields_of_different_dtypes_are_a_dict_by_name(lead):
 def test_a_blank_observation_is_laid_out_as_observations_are():
     vector = Group(("a", "b"), (Field("place", (2,)), Field("goal", (2, 3))), Discrete(2))
     assert vector.blank(7).shape == (7, 2, 8)
-    pictures = Group(("a",), (Field("left", (5, 4, 3), dtype="uint8"), Field("right", (2, 2, 1), dtype="uint8")), Discrete(2))
+    pictures = Group(
+        ("a",), (Field("left", (5, 4, 3), dtype="uint8"), Field("right", (2, 2, 1), dtype="uint8")), Discrete(2)
+    )
     assert (pictures.blank().shape, pictures.blank().dtype.name) == ((1, 64), "uint8")
     assert {name: x.shape for name, x in pictures.fields_of(pictures.blank()).items()} == {
         "left": (1, 5, 4, 3),
@@ -139,6 +141,8 @@ def test_fields_of_one_name_are_refused():
         group.fields_of(np.zeros((1, 2)))
 
 
-def test_a_picture_has_three_axes():
-    assert Field("view", (5, 4, 3)).picture
+def test_a_picture_has_three_axes_or_two_of_bytes():
+    assert Field("view", (5, 4, 3)).picture == (5, 4, 3)
+    assert Field("gray", (5, 4), dtype="uint8").picture == (5, 4, 1)
+    assert not Field("matrix", (5, 4)).picture
     assert not Field("counts", (12,), dtype="uint8").picture

@@ -133,9 +133,11 @@ class Field(NamedTuple):
         return math.prod(self.shape)
 
     @property
-    def picture(self) -> bool:
-        """Is it a picture? It is if it has three axes: height, width, channels."""
-        return len(self.shape) == 3
+    def picture(self) -> tuple[int, ...]:
+        """Height, width and channels, where it is a picture: it has three axes, or two of bytes (gray). Else ()."""
+        if len(self.shape) == 2 and self.dtype == "uint8":
+            return *self.shape, 1
+        return self.shape if len(self.shape) == 3 else ()
 
 
 Fields = tuple[Field, ...]

@@ -32,8 +32,8 @@ class View(NamedTuple):
 
 
 def observations(spec: Spec, now: TimeStep) -> Groups:
-    """What every agent sees as float32 [n, D] per group, field after field: zero where padded or dead, and uint8
-    pictures from 0 to 1."""
+    """What every agent sees as float32 [n, D] per group, field after field: zero where padded or dead, and pictures of
+    bytes from 0 to 1."""
     seen = {}
     for name, group in spec.groups.items():
         obs, valid = _numbers(group, now.obs[name]), group.obs_valid()
@@ -44,18 +44,19 @@ def observations(spec: Spec, now: TimeStep) -> Groups:
 
 
 def fields(spec: Spec, now: TimeStep, name: str) -> dict[str, Any]:
-    """What the agents of the group `name` see by field, each [n, *shape] in its own dtype; zero where padded or dead."""
+    """What the agents of a group see by field, each [n, *shape] in its own dtype; zero where padded or dead."""
     group, valid = spec.groups[name], spec.groups[name].obs_valid()
     seen = group.fields_of(now.obs[name])
     if valid is not None:
         real = group.fields_of(valid)
         seen = {field: jnp.where(real[field], x, jnp.zeros_like(x)) for field, x in seen.items()}
-    return jax.tree.map(lambda x: jax.vmap(lambda a, x: jnp.where(a, x, jnp.zeros_like(x)))(now.alive[name], x), seen)
+    living = jax.vmap(lambda alive, x: jnp.where(alive, x, jnp.zeros_like(x)))
+    return {field: living(now.alive[name], x) for field, x in seen.items()}
 
 
 def brightest(field: Field) -> float:
-    """The number of a field that networks see as 1: 255 of a picture in uint8."""
-    return 255.0 if field.picture and field.dtype == "uint8" else 1.0
+    """The number of a field that networks see as 1: 255 in pictures of bytes. A vector of bytes is one of counts."""
+    return 255.0 if field.dtype == "uint8" and len(field.shape) > 1 else 1.0
 
 
 def _numbers(group: Group, obs: Any) -> Any:

@@ -90,7 +90,9 @@ def broken_by_looks(spec: Spec, now: TimeStep) -> Flags:
         valid = group.obs_valid()
         if valid is not None:
             filled = jax.tree.map(lambda real, x: jnp.any(~real & (x != 0)), valid, now.obs[name])
-            flags[f"the padding in the observation of group {name!r} is not 0"] = jnp.any(jnp.stack(jax.tree.leaves(filled)))
+            flags[f"the padding in the observation of group {name!r} is not 0"] = jnp.any(
+                jnp.stack(jax.tree.leaves(filled))
+            )
         if name in now.legal:
             stuck = now.alive[name] & ~_can_act(group.action, now.legal[name])
             flags[f"a living agent of group {name!r} has no legal action"] = jnp.any(stuck)
