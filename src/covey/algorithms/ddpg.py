@@ -182,7 +182,7 @@ class DDPG(Algorithm):
         return {name: self.members(name)(actor[name], obs[name]) for name in self.groups}
 
     def act(self, state, memory, now, key, step, *, explore):
-        raw = self.raw(*self.encoders.enter(state.nets.actor, self.encoders.seen(now)))
+        raw = self.raw(*self.encoders.enter(state.nets.actor, self.encoders.inputs(now)))
         masks = legal(self.spec, now)
         action, noise = {}, {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
@@ -301,7 +301,7 @@ class DDPG(Algorithm):
     # Batches [B] of the functions of one sample -----------------------------------------------------------------------
 
     def _seen(self, now: TimeStep) -> Groups:
-        return jax.vmap(self.encoders.seen)(now)
+        return jax.vmap(self.encoders.inputs)(now)
 
     def _raw(self, actor: Any, obs: Groups) -> Groups:
         actor, seen = self.encoders.enter(actor, obs)

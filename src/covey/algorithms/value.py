@@ -148,7 +148,7 @@ class Mixing(Algorithm):
         )
 
     def act(self, state, memory, now, key, step, *, explore):
-        teams, obs = self.encoders.enter(state.nets.online, self.encoders.seen(now))
+        teams, obs = self.encoders.enter(state.nets.online, self.encoders.inputs(now))
         masks, action = legal(self.spec, now), {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             head, values = self.head(name), self.members(name)(teams[name].own, obs[name])
@@ -191,7 +191,7 @@ class Mixing(Algorithm):
 
     def target(self, nets: Nets, batch: Batch) -> Groups:
         """y [B] of every group."""
-        seen = jax.vmap(self.encoders.seen)(batch.then)
+        seen = jax.vmap(self.encoders.inputs)(batch.then)
         masks = jax.vmap(partial(legal, self.spec))(batch.then)
         (online, obs), (held, obs_held) = (self.encoders.enter(teams, seen) for teams in (nets.online, nets.target))
         y = {}
@@ -207,7 +207,7 @@ class Mixing(Algorithm):
     def loss(self, online: Any, target: Groups, batch: Batch) -> tuple[Any, Metrics]:
         """Σ L over the groups, over steps in which somebody of the group lived."""
         done = jax.vmap(partial(actions, self.spec))(batch.now, batch.action)
-        teams, obs = self.encoders.enter(online, jax.vmap(self.encoders.seen)(batch.now))
+        teams, obs = self.encoders.enter(online, jax.vmap(self.encoders.inputs)(batch.now))
         loss, metrics = 0.0, {}
         for name in self.groups:
             value = self.value(teams[name], name, obs, batch.now.alive[name], done[name])

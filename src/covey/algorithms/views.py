@@ -52,7 +52,7 @@ class Views(NamedTuple):
         spec = self.encoders.observed
         if not set(self.watched) & set(self.encoders.groups):
             return views(spec, self.groups, self.sees, now)
-        seen = self.encoders.seen(now)
+        seen = self.encoders.inputs(now)
         if self.sees == "own":
             return {name: Sight({name: seen[name]}, ()) for name in self.groups}
         return dict.fromkeys(self.groups, Sight(seen, state_of(spec, now)))

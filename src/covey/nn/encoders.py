@@ -28,7 +28,7 @@ from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Field, Group, Groups, Spec, Table, TimeStep
 from covey.nn.joint import brightest, fields, observations
-from covey.nn.nets import Linear, linears
+from covey.nn.nets import MLP, Linear, linears
 
 PIXELS = 2**21
 """Pixels that are encoded at a time. The gradient of larger batches is computed piece by piece, so that its memory
@@ -75,7 +75,7 @@ class Features(NamedTuple):
     """Parameters of an encoder with branches."""
 
     view: tuple[Any, ...]  # of each picture
-    feature: Any  # a Linear, of the fields that are no pictures; or ()
+    feature: MLP | tuple[()]  # of the fields that are no pictures
 
 
 class Branches(Encoder):
@@ -112,7 +112,7 @@ class Branches(Encoder):
         """Parameters, with a key for every branch."""
         views = tuple(self.draw(next(keys), size) for size in pictures(group).values())
         rest = rest_size(group)
-        return Features(views, linears(next(keys), (self.vector, rest))[0] if rest and self.vector else ())
+        return Features(views, MLP(next(keys), (rest, self.vector)) if rest and self.vector else ())
 
     def __call__(self, parameters, group, seen):
         if not isinstance(seen, dict):
@@ -261,7 +261,7 @@ def lead(field: Field, x: Any) -> tuple[int, ...]:
     return x.shape[: x.ndim - len(field.shape)]
 
 
-def seen(spec: Spec, now: TimeStep, by_name: Callable[[Group], Any] = pictures) -> Groups:
+def inputs(spec: Spec, now: TimeStep, by_name: Callable[[Group], Any] = pictures) -> Groups:
     """What agents observe, as encoders take it: float32 [n, D] per group, or fields by name in their own dtypes where
     `by_name(group)` holds. Zero where padded or dead."""
     flat = observations(spec, now)
@@ -307,9 +307,9 @@ class Encoders(NamedTuple):
         keys = zip(encoded, jax.random.split(key, len(encoded)), strict=True)
         return Encoded(nets, {name: self.encoder.init(k, self.observed.groups[name]) for name, k in keys})
 
-    def seen(self, now: TimeStep) -> Groups:
+    def inputs(self, now: TimeStep) -> Groups:
         """What is encoded, of one environment."""
-        return seen(self.observed, now, lambda group: self.encoder.encodes(group) and pictures(group))
+        return inputs(self.observed, now, lambda group: self.encoder.encodes(group) and pictures(group))
 
     def enter(self, nets: Any, seen: Groups) -> tuple[Any, Groups]:
         """Networks without the encoders in front of them, and what they see: float32 [..., n, F] per group.

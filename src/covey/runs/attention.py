@@ -102,7 +102,7 @@ def _embedded(spec: Spec, now: TimeStep, action: Groups) -> Groups:
 
 def _judged(algorithm: DDPG, place: Place, critic: Any, now: TimeStep, action: Groups) -> tuple[Any, Any]:
     """Q [T] of one agent and its attention [T, K], for embedded actions [T, n, A]."""
-    critic, obs = algorithm.encoders.enter(critic, jax.vmap(algorithm.encoders.seen)(now))
+    critic, obs = algorithm.encoders.enter(critic, jax.vmap(algorithm.encoders.inputs)(now))
     spec = algorithm.encoders.spec
     net = jax.tree.map(lambda x: x[place.index], algorithm.critic.arrange(critic, spec, place.group))
 

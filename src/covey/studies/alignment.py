@@ -42,7 +42,7 @@ def alignment(policy: Policy, episode: Episode) -> np.ndarray:
 @eqx.filter_jit
 def _cosine(algorithm: DDPG, critic: Any, world: Any, now: TimeStep, states: Any, action: Groups) -> Any:
     ((name, group),) = world.spec.groups.items()
-    critic, obs = algorithm.encoders.enter(critic, jax.vmap(algorithm.encoders.seen)(now))
+    critic, obs = algorithm.encoders.enter(critic, jax.vmap(algorithm.encoders.inputs)(now))
     taken = jax.vmap(lambda now, action: actions(world.spec, now, action))(now, action)
 
     def value(own):
@@ -83,7 +83,7 @@ def foresight(policy: Policy, key: Any, lanes: int = 32) -> Foresight:
         _, rollout, _ = collect(world, algorithm, run, keys, world.spec.time_limit)
         now, action, then = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), rollout[:3])
         (name,) = world.spec.groups
-        critic, seen = algorithm.encoders.enter(agent.nets.critic[0], jax.vmap(algorithm.encoders.seen)(now))
+        critic, seen = algorithm.encoders.enter(agent.nets.critic[0], jax.vmap(algorithm.encoders.inputs)(now))
         done = jax.vmap(lambda now, action: actions(world.spec, now, action))(now, action)
         promised, _ = algorithm.value(critic, name, seen, done)
         return promised, then.reward[name]

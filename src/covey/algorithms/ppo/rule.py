@@ -217,7 +217,7 @@ class PPO(Algorithm):
         return Memory(blank(), blank())
 
     def act(self, state, memory, now, key, step, *, explore):
-        actors, obs = self.encoders.enter(state.nets.actor, self.encoders.seen(now))
+        actors, obs = self.encoders.enter(state.nets.actor, self.encoders.inputs(now))
         masks, view = legal(self.spec, now), {}
         if self.units and explore:  # what a critic remembers is of use in learning only
             view = self.views.sights(now)
@@ -363,7 +363,7 @@ class PPO(Algorithm):
 
     def judged(self, state: State, rollout: Transition, carry: Groups) -> dict[str, Judged]:
         """What a rollout [T, E, ...] showed, and what critics say of it, who remember `carry` before it."""
-        obs = over(self.encoders.seen, rollout.now)
+        obs = over(self.encoders.inputs, rollout.now)
         masks = over(partial(legal, self.spec), rollout.now)
         view, later = (over(self.views.sights, x) for x in (rollout.now, rollout.then))
         last = rollout.then.last
