@@ -45,7 +45,7 @@ def part(function: Callable) -> Callable:
 
 def call(function: Callable, what: str, options: Mapping[str, Any], *positional: Any) -> Any:
     """`function(*positional, **options)`, with options checked by name and by annotation first."""
-    signature = inspect.signature(function)
+    signature = signature_of(function, what)
     hints = hints_of(function)
     known = [p.name for p in signature.parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     known = known[len(positional) :] if positional else known
@@ -62,6 +62,14 @@ def call(function: Callable, what: str, options: Mapping[str, Any], *positional:
     return function(*positional, **checked)
 
 
+def signature_of(function: Any, what: str) -> inspect.Signature:
+    """The parameters of a function; BadInput where it is none, or does not say."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{what} cannot be made: {reprlib.repr(function)} is no function with named options.") from error
+
+
 def hints_of(owner: Any) -> dict[str, Any]:
     """The type hints of a function or class; none where they name something that cannot be found."""
     try:
@@ -73,8 +81,8 @@ def hints_of(owner: Any) -> dict[str, Any]:
 def conform(value: Any, hint: Any, what: str) -> Any:
     """`value` as `hint` wants it, or BadInput.
 
-    Whole numbers serve as floats and whole floats as integers; text that spells a number does too; NaN is no number, and
-    whole numbers have 64 bits. Plain numbers, text, literals, tuples, functions, records (dataclasses and NamedTuples)
+    Whole numbers serve as floats and whole floats as integers; text that spells a number does too; NaN is no number,
+    and whole numbers have 64 bits. Plain numbers, text, literals, tuples, functions, records (dataclasses, NamedTuples)
     and their unions are judged: any other hint accepts everything.
     """
     match typing.get_origin(hint), typing.get_args(hint):
