@@ -49,7 +49,7 @@ def problems_of(path: str, world: str) -> list[str]:
     made: Any = locate(path, "object") if ":" in path and path.split(":")[0] not in environments.SCHEMES else None
     if _makes_algorithms(made):
         return check_algorithm(made, environments.make(world))
-    return check_environment(environments.make(path))
+    return check_environment(environments.build(path))
 
 
 def _makes_algorithms(made: Any) -> bool:
