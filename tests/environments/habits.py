@@ -569,7 +569,7 @@ class NoSeed(Game):
 
 
 class Seeded(Game):
-    """What is seen is decided by the seed."""
+    """What is seen and paid is decided by the seed."""
 
     def begin(self):
         self.luck = self.rng.uniform()
@@ -577,10 +577,18 @@ class Seeded(Game):
     def look(self, agent):
         return np.array([self.t, self.luck], F)
 
+    def pay(self, agent, action):
+        return float(action) + self.luck
+
 
 class Undrawn(Game):
     def render(self):
         return None
+
+
+class NoRenderMode(Game):
+    def __init__(self):
+        super().__init__()
 
 
 class Limited(Game):

@@ -1,7 +1,8 @@
 """Films of what a trained team does: a run folder in, a GIF and a page that plays in any browser out.
 
-A world that can be drawn has `draw(axes, state, now, action=None, history=None)`, which paints one frame on matplotlib
-axes, and may say in `picture` how many inches a frame measures.
+An environment that can be drawn has `draw(axes, state, now, action=None, history=None)`, which paints one frame on
+matplotlib axes, and may say in `picture` how many inches a frame measures. One outside JAX has `camera`
+(`covey.core.environment:HostEnvironment`) and draws itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from covey.core.environment import evaluation_world
+from covey.core.environment import HostEnvironment, evaluation_world
 from covey.core.errors import BadInput
 from covey.runs import episode as episodes
 from covey.runs.attention import draw_attention
@@ -27,7 +28,8 @@ from covey.runs.crediting import Curves, credits, draw_credits
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
-from covey.runs.policy import Policy, load
+from covey.runs.hosted_episode import film_hosted
+from covey.runs.policy import Policy, open_run, policy_of
 
 FILMS = (".gif", ".html")
 STRIP = 2.4
@@ -73,12 +75,31 @@ def render(
     _check(out, episode, attention, agent, fps)
     if attention and credit:
         raise BadInput("`attention` is a figure and `credit` is part of a film: ask for one of them.")
-    policy = load(folder, seed, environment)
-    world = evaluation_world(policy.environment)
-    if not attention:
-        check_drawable(world)
+    trained = open_run(folder, environment)
+    policy = policy_of(trained, folder, seed)
     key = evaluation_keys(FINAL, seed + 1)[seed]
-    played = record(world, policy.algorithm, policy.state, key, lane=episode, step=policy.step)
+    if isinstance(policy.environment, HostEnvironment):
+        if credit:
+            raise BadInput(f"{policy.environment.spec.name!r} draws itself, without credit: leave out `credit`.")
+        played, drawn = film_hosted(
+            policy.environment,
+            policy.algorithm,
+            policy.state,
+            key,
+            lanes=trained.config.envs,
+            number=episode,
+            step=policy.step,
+            most=MOST_FRAMES,
+        )
+    else:
+        stage = evaluation_world(policy.environment)
+        if not attention:
+            check_drawable(stage)
+        played = record(stage, policy.algorithm, policy.state, key, lane=episode, step=policy.step)
+        curves = credits(policy.algorithm, policy.state, played) if credit else {}
+        drawn = (
+            {} if attention else dict(zip(moments(played), frames(stage, played, moments(played), curves), strict=True))
+        )
     name = f"step-{int(policy.step)}-seed-{seed}-episode-{episode}"
     place = folder / "episodes" if out is None else out
     if attention:
@@ -87,28 +108,25 @@ def render(
     if out is None:
         episodes.save(played, place / f"{name}.npz")
     paths = [place] if place.suffix else [place / f"{name}{suffix}" for suffix in FILMS]
-    curves = credits(policy.algorithm, policy.state, played) if credit else {}
-    return film(world, played, paths, fps, folder.name, about(policy, seed, episode, played), curves)
+    return film(played, drawn, paths, fps, folder.name, about(policy, seed, episode, played))
 
 
 def film(
-    environment: Any,
     episode: Episode,
+    pictures: Mapping[int, np.ndarray],
     paths: Sequence[Path],
     fps: float | None,
     title: str,
     notes: Mapping[str, str],
-    curves: Mapping[str, Curves] = NO_CURVES,
 ) -> list[Path]:
-    """The episode as films under `paths`, of the kinds that their suffixes say; `curves` of every group below."""
-    times = moments(episode)
-    pictures = frames(environment, episode, times, curves)
-    fps = float(np.clip(len(pictures) / 8.0, 3.0, 15.0)) if fps is None else fps
+    """Pictures of the episode, by step, as films under `paths`, of the kinds that their suffixes say."""
+    shown = list(pictures.values())
+    fps = float(np.clip(len(shown) / 8.0, 3.0, 15.0)) if fps is None else fps
     for path in paths:
         if path.suffix == ".gif":
-            to_gif(pictures, path, fps)
+            to_gif(shown, path, fps)
         else:
-            to_html(pictures, path, fps, title, facts(episode, times), notes)
+            to_html(shown, path, fps, title, facts(episode, list(pictures)), notes)
     return list(paths)
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from covey.core.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from covey.environments.pettingzoo.lanes import Lanes
 
 NEEDED = ("gymnasium", "pettingzoo")
@@ -32,12 +34,12 @@ class Source(NamedTuple):
     time_limit: int | None = None
     state: bool = False
 
-    def __call__(self, seeds: Sequence[int]) -> Lanes:
-        """One game for each seed, in this process."""
+    def __call__(self, seeds: Sequence[int], watch: Callable[[np.ndarray], None] | None = None) -> Lanes:
+        """One game for each seed, in this process; `watch` is shown pictures of the first."""
         from covey.environments.pettingzoo.lanes import Lanes
 
         make = functools.partial(game_of, self.module, self.settings)
-        return Lanes(make, seeds, f"pettingzoo:{self.module}", self.time_limit, self.state)
+        return Lanes(make, seeds, f"pettingzoo:{self.module}", self.time_limit, self.state, watch)
 
     def drawn(self) -> Source:
         """The same, of environments that can draw themselves."""
