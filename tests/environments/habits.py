@@ -387,6 +387,19 @@ class Picture(Game):
         return {"camera": np.full((4, 4, 3), 51, np.uint8)}
 
 
+class RawPicture(Game):
+    def sees(self, agent):
+        return spaces.Box(0, 255, (100, 100, 3), np.uint8)
+
+    def look(self, agent):
+        return np.zeros((100, 100, 3), np.uint8)
+
+
+class RawState(Game):
+    def state(self):
+        return np.zeros((200, 200), np.uint8)
+
+
 class PictureAndSpeed(Picture):
     def sees(self, agent):
         return spaces.Dict({**super().sees(agent).spaces, "speed": spaces.Box(-1.0, 1.0, (2,), F)})
