@@ -80,3 +80,23 @@ def test_a_spec_counts_agents_over_its_groups():
     spec = Spec("two kinds", Table({"p": pair, "q": one}))
     assert spec.agents == 3
     assert {spec: "usable as a key"}[spec._replace()] == "usable as a key"
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (4, 3)])
+def test_fields_are_taken_from_an_observation_by_name(lead):
+    group = Group(("a", "b", "c"), (Field("place", (2,)), Field("goal", (2, 3)), Field("load")), Discrete(2))
+    obs = np.arange(np.prod((*lead, 9))).reshape(*lead, 9)
+    fields = group.fields_of(obs)
+    assert {name: field.shape[len(lead) :] for name, field in fields.items()} == {
+        "place": (2,),
+        "goal": (2, 3),
+        "load": (1,),
+    }
+    np.testing.assert_array_equal(fields["goal"].reshape(*lead, 6), obs[..., 2:8])
+    np.testing.assert_array_equal(fields["load"], obs[..., 8:])
+
+
+def test_a_single_field_is_the_whole_observation():
+    group = Group(("a",), (Field("picture", (5, 4, 3), dtype="uint8"),), Discrete(2))
+    picture = np.zeros((1, 5, 4, 3), "uint8")
+    assert group.fields_of(picture) == {"picture": picture}

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from covey import algorithms, environments
-from covey.cli.options import Entry, filled, form, form_of, maker_form, options_of, with_parts
+from covey.cli.options import Entry, filled, form, form_of, maker_form, options_of
 from covey.cli.parse import flags, parse
 from covey.cli.settings import Settings
 from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
+from covey.core.settings import with_parts
 from covey.runs import config as configs
 from covey.runs.config import Config, Origin
 from covey.runs.train import lanes

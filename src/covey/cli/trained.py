@@ -23,7 +23,7 @@ class EvaluateArguments:
       covey evaluate runs/first --episodes 200
     """
 
-    run: Annotated[Positional[Path | None], arg(metavar="RUN", help_behavior_hint="")] = None
+    run: Annotated[Positional[str | None], arg(metavar="RUN", help_behavior_hint="")] = None
     """A run folder."""
     episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: as many as the run's own)")] = None
     """Episodes of each seed."""
@@ -55,7 +55,7 @@ class RenderArguments:
       covey render runs/first --out attention.png --attention --agent router_A
     """
 
-    run: Annotated[Positional[Path | None], arg(metavar="RUN", help_behavior_hint="")] = None
+    run: Annotated[Positional[str | None], arg(metavar="RUN", help_behavior_hint="")] = None
     """A run folder."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/episodes)")] = None
     """A .gif or .html file, or a folder for both; with --attention a .png, .svg or .pdf file, or a folder."""
@@ -167,7 +167,7 @@ def tournament(args: list[str]) -> int:
     return 0
 
 
-def _demanded(folder: Path | None, command: str) -> Path:
+def _demanded(folder: str | None, command: str) -> str:
     if folder is None:
         raise BadInput(f"which run? Give its folder: `covey {command} runs/first`.")
     return folder

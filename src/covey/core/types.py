@@ -171,6 +171,16 @@ class Group(NamedTuple):
         """Numbers in one agent's observation."""
         return math.prod(self.obs_shape)
 
+    def fields_of(self, obs: Any) -> dict[str, Any]:
+        """The fields of this group's observations by name: from [..., D] the parts [..., *shape] of each field."""
+        if len(self.obs) == 1:
+            return {self.obs[0].name: obs}
+        ends = np.cumsum([field.size for field in self.obs]).tolist()
+        return {
+            field.name: obs[..., end - field.size : end].reshape(*obs.shape[:-1], *field.shape)
+            for field, end in zip(self.obs, ends, strict=True)
+        }
+
     def obs_valid(self) -> np.ndarray | None:
         """Which entries of the observation are real, bool [n, D]; None where all are."""
         if all(field.valid is None for field in self.obs):

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
+from covey.core.documents import read_mapping
 from covey.core.environment import HostEnvironment
 from covey.core.errors import BadInput
 from covey.core.types import Groups, Spec, TimeStep
@@ -141,13 +141,5 @@ def to_pettingzoo(environment: Any) -> Outside:
 
 
 def keywords(arguments: str) -> dict[str, Any]:
-    """Keyword arguments out of text such as `N: 5, local_ratio: 0.3`."""
-    text = arguments.strip().removeprefix("{").removesuffix("}")
-    try:
-        found = yaml.safe_load("{" + text + "}")
-    except yaml.YAMLError as error:
-        raise BadInput(f"`arguments` {arguments!r} is not of the form `N: 5, local_ratio: 0.3`.") from error
-    nameless = [name for name, value in found.items() if not isinstance(name, str) or value is None]
-    if nameless:
-        raise BadInput(f"`arguments` {arguments!r} gives {nameless[0]!r} no value: write `name: value`.")
-    return found
+    """Keyword arguments out of text such as `N: 5, local_ratio: 0.3`, in braces or without."""
+    return read_mapping(arguments, f"`arguments` {arguments!r}", "N: 5, local_ratio: 0.3")
