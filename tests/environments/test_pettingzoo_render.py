@@ -35,6 +35,7 @@ def run(tmp_path_factory):
 def shown(page):
     """What a page of `covey render` carries, its frames as arrays."""
     found = re.search(r'<script type="application/json" id="show">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert found
     film = json.loads(found[1])
     frames = [base64.b64decode(frame.partition(",")[2]) for frame in film["frames"]]
     return film | {"frames": [np.asarray(Image.open(io.BytesIO(frame)).convert("RGB")) for frame in frames]}

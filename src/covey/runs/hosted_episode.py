@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
 from covey.core.types import Groups, TimeStep
 from covey.runs.episode import Episode
+from covey.runs.policy import Policy
 
 LARGEST = 640
 """Pixels of the longer side of a picture; larger ones are reduced."""
@@ -60,34 +57,23 @@ class Filmed(NamedTuple):
     frames: dict[int, np.ndarray]
 
 
-def film_hosted(
-    environment: Any,
-    algorithm: Algorithm,
-    agent_state: Any,
-    key: Any,
-    *,
-    lanes: int,
-    number: int,
-    step: Any = 0,
-    most: int,
-) -> Filmed:
-    """Episode `number` of one seed's evaluation with `key`, in which it has `lanes` lanes; `most` frames of it.
+def film_hosted(policy: Policy, key: Any, *, lanes: int, number: int, most: int) -> Filmed:
+    """Episode `number` of one seed's evaluation with `key`, in which it has `lanes` lanes; about `most` frames of it.
 
     BadInput for environments that cannot draw themselves.
     """
-    if not hasattr(environment, "camera"):
+    if not hasattr(policy.environment, "camera"):
         raise BadInput(
-            f"episodes of {environment.spec.name!r} cannot be drawn: its state lives outside JAX, and it has no "
+            f"episodes of {policy.environment.spec.name!r} cannot be drawn: its state lives outside JAX, and it has no "
             "method `camera(watch)` that makes a lane which draws itself."
         )
     reel = Reel(most)
-    stage = environment.camera(reel.append)
+    stage = policy.environment.camera(reel.append)
     try:
         key = jax.random.fold_in(key, number // lanes)  # as `evaluate` does, round after round
-        episode = _play(stage, algorithm, agent_state, _Lane(lanes, number % lanes), key, step)
+        return Filmed(_play(stage, policy, _Lane(lanes, number % lanes), key), reel.frames())
     finally:
         stage.close()
-    return Filmed(episode, reel.frames())
 
 
 class _Lane(NamedTuple):
@@ -100,25 +86,19 @@ class _Lane(NamedTuple):
         return jax.random.split(key, self.lanes)[self.index]
 
 
-def _play(stage: Any, algorithm: Algorithm, agent: Any, lane: _Lane, key: Any, step: Any) -> Episode:
+def _play(stage: Any, policy: Policy, lane: _Lane, key: Any) -> Episode:
     """One greedy episode of the only lane of `stage`, with the keys that `evaluate` gives to `lane`."""
-
-    @eqx.filter_jit
-    def act(algorithm, agent, memory, now, key):
-        return algorithm.act(agent, memory, now, key, jnp.int32(step), explore=False)[:2]
-
     if hasattr(stage, "reseed"):
         stage.reseed([int(jax.random.randint(lane.of(key), (), 0, 2**31 - 1))])
-    now, memory = _only(stage.reset()), algorithm.memory(lane.of(key))
+    now, memory = _only(stage.reset()), policy.memory(lane.of(key))
     steps: list[TimeStep] = [now]
     actions: list[Groups] = []
-    for t in itertools.count():
-        action, memory = act(algorithm, agent, memory, steps[-1], lane.of(jax.random.fold_in(key, t)))
+    while not steps[-1].last:
+        k = lane.of(jax.random.fold_in(key, len(actions)))
+        action, memory = policy.act(steps[-1], memory, k)
         actions.append(jax.device_get(action))
         then, _ = stage.step(jax.tree.map(lambda x: x[None], actions[-1]))
         steps.append(_only(then))
-        if steps[-1].last:
-            break
     return Episode((), jax.tree.map(lambda *x: np.stack(x), *steps), jax.tree.map(lambda *x: np.stack(x), *actions), {})
 
 

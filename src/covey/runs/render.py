@@ -29,7 +29,7 @@ from covey.runs.crediting import Curves, credits, draw_credits
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
-from covey.runs.hosted_episode import film_hosted
+from covey.runs.hosted_episode import Filmed, film_hosted
 from covey.runs.policy import Policy, open_run, policy_of
 
 FILMS = (".gif", ".html")
@@ -82,52 +82,41 @@ def render(
     if isinstance(policy.environment, HostEnvironment):
         if credit:
             raise BadInput(f"{policy.environment.spec.name!r} draws itself, without credit: leave out `credit`.")
-        played, drawn = film_hosted(
-            policy.environment,
-            policy.algorithm,
-            policy.state,
-            key,
-            lanes=trained.config.envs,
-            number=episode,
-            step=policy.step,
-            most=MOST_FRAMES,
-        )
+        shot = film_hosted(policy, key, lanes=trained.config.envs, number=episode, most=MOST_FRAMES)
     else:
-        stage = evaluation_world(policy.environment)
-        if not attention:
-            check_drawable(stage)
-        played = record(stage, policy.algorithm, policy.state, key, lane=episode, step=policy.step)
-        curves = credits(policy.algorithm, policy.state, played) if credit else {}
-        drawn = (
-            {} if attention else dict(zip(moments(played), frames(stage, played, moments(played), curves), strict=True))
-        )
+        shot = _film_compiled(policy, key, episode, pictures=not attention, credit=credit)
     name = f"step-{int(policy.step)}-seed-{seed}-episode-{episode}"
     place = folder / "episodes" if out is None else out
     if attention:
-        figure, who = draw_attention(policy.algorithm, policy.state, played, agent)
+        figure, who = draw_attention(policy.algorithm, policy.state, shot.episode, agent)
         return [save(figure, place if place.suffix else place / f"attention-{who}-{name}.png")]
     if out is None:
-        episodes.save(played, place / f"{name}.npz")
+        episodes.save(shot.episode, place / f"{name}.npz")
     paths = [place] if place.suffix else [place / f"{name}{suffix}" for suffix in FILMS]
-    return film(played, drawn, paths, fps, folder.name, about(policy, seed, episode, played))
+    return film(shot, paths, fps, folder.name, about(policy, seed, episode, shot.episode))
 
 
-def film(
-    episode: Episode,
-    pictures: Mapping[int, np.ndarray],
-    paths: Sequence[Path],
-    fps: float | None,
-    title: str,
-    notes: Mapping[str, str],
-) -> list[Path]:
-    """Pictures of the episode, by step, as films under `paths`, of the kinds that their suffixes say."""
-    shown = list(pictures.values())
-    fps = float(np.clip(len(shown) / 8.0, 3.0, 15.0)) if fps is None else fps
+def _film_compiled(policy: Policy, key: Any, lane: int, *, pictures: bool, credit: bool) -> Filmed:
+    """The episode that an evaluation with `key` plays in `lane`; with `credit`, its curves are below every frame."""
+    stage = evaluation_world(policy.environment)
+    if pictures:
+        check_drawable(stage)
+    played = record(stage, policy.algorithm, policy.state, key, lane=lane, step=policy.step)
+    if not pictures:
+        return Filmed(played, {})
+    curves, times = credits(policy.algorithm, policy.state, played) if credit else {}, moments(played)
+    return Filmed(played, dict(zip(times, frames(stage, played, times, curves), strict=True)))
+
+
+def film(shot: Filmed, paths: Sequence[Path], fps: float | None, title: str, notes: Mapping[str, str]) -> list[Path]:
+    """The pictures as films under `paths`, of the kinds that their suffixes say."""
+    pictures = list(shot.frames.values())
+    fps = float(np.clip(len(pictures) / 8.0, 3.0, 15.0)) if fps is None else fps
     for path in paths:
         if path.suffix == ".gif":
-            to_gif(shown, path, fps)
+            to_gif(pictures, path, fps)
         else:
-            to_html(shown, path, fps, title, facts(episode, list(pictures)), notes)
+            to_html(pictures, path, fps, title, facts(shot.episode, list(shot.frames)), notes)
     return list(paths)
 
 

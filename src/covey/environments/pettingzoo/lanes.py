@@ -104,7 +104,7 @@ class Lanes:
         game = self.games[lane]
         acting, waiting = game.there, game.waiting()
         outcome = game.step(action)
-        late = self.time_limit is not None and game.clock >= self.time_limit
+        late = self.time_limit is not None and (game.clock or 0) >= self.time_limit
         last = late or not game.there
         game.end([*acting, *waiting], outcome, last, late)
         for agent in (*acting, *waiting):

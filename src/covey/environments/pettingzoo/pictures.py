@@ -39,14 +39,15 @@ class Reduced(BaseParallelWrapper):
         return self._smaller(observations), infos
 
     def step(self, actions: dict) -> tuple[dict, dict, dict, dict, dict]:
-        observations, *rest = super().step(actions)
-        return self._smaller(observations), *rest
+        observations, rewards, terminated, truncated, infos = super().step(actions)
+        return self._smaller(observations), rewards, terminated, truncated, infos
 
     def _space(self, agent: Any) -> spaces.Space:
         whole = self.env.observation_space(agent)
-        if whole.dtype != np.uint8 or len(whole.shape or ()) not in (2, 3) or whole.shape[2:] not in ((), (3,)):
+        shape = whole.shape or ()
+        if whole.dtype != np.uint8 or len(shape) not in (2, 3) or shape[2:] not in ((), (3,)):
             raise BadInput(f"the agent {agent!r} observes {whole}, which is no picture: only pictures are reduced.")
-        return spaces.Box(0, 255, smaller(np.zeros(whole.shape, np.uint8), self.factor).shape, np.uint8)
+        return spaces.Box(0, 255, smaller(np.zeros(shape, np.uint8), self.factor).shape, np.uint8)
 
     def _smaller(self, observations: dict) -> dict:
         return {agent: smaller(picture, self.factor) for agent, picture in observations.items()}

@@ -93,7 +93,7 @@ def registered(id: str) -> Callable[..., Any]:
             continue
         if isinstance(spec.entry_point, str):  # imported by us first, who know what to install
             imported(f"pettingzoo:{id}", spec.entry_point.partition(":")[0])
-        return functools.partial(registration.make, kind, spec)
+        return functools.partial(registration.make, kind, spec)  # type: ignore[call-overload]
     known = {name.replace("-v", "_v") for name in (*registration.parallel_registry, *registration.aec_registry)}
     family, _, name = id.partition("/")
     if family in MOVED:
