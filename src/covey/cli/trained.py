@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from covey.cli.environment import parse_with_environment
 from covey.cli.parse import parse
 from covey.core.errors import BadInput
 
@@ -107,17 +109,15 @@ class CompareArguments:
 
 def compare(args: list[str]) -> int:
     """`covey compare`."""
-    asked = parse(CompareArguments, args, "compare")
+    asked, environment = parse_with_environment(CompareArguments, args, "compare", _environment_id)
     if not asked.what:
         raise BadInput("what should be compared? Give run folders and rules: `covey compare runs/first ecmp`.")
-    from covey import environments
     from covey.cli.tables import show_comparison
     from covey.runs.compare import compare
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    world = None if asked.environment is None else environments.make(asked.environment)
-    comparison = compare(asked.what, world, asked.episodes)
+    comparison = compare(asked.what, environment, asked.episodes)
     _warn(comparison.warnings)
     show_comparison(comparison)
     return 0
@@ -147,24 +147,26 @@ class TournamentArguments:
 
 def tournament(args: list[str]) -> int:
     """`covey tournament`."""
-    asked = parse(TournamentArguments, args, "tournament")
+    asked, environment = parse_with_environment(TournamentArguments, args, "tournament", _environment_id)
     if not asked.what:
         raise BadInput("who should play? Give run folders and rules: `covey tournament runs/first charge`.")
-    from covey import environments
     from covey.cli.tables import show_tournament
     from covey.runs.files import write_atomically, writing
     from covey.runs.tournament import tournament
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    world = None if asked.environment is None else environments.make(asked.environment)
-    played = tournament(asked.what, world, asked.games)
+    played = tournament(asked.what, environment, asked.games)
     _warn(played.warnings)
     show_tournament(played)
     if asked.json:
         with writing(f"the file {asked.json}"):
             write_atomically(asked.json, json.dumps(played.summary(), indent=1).encode())
     return 0
+
+
+def _environment_id(words: list[str], given: Mapping[str, str]) -> str | None:
+    return given.get("environment")
 
 
 def _demanded(folder: str | None, command: str) -> str:
