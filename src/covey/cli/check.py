@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from covey.cli.environment import parse_with_environment
+from covey.cli.parse import JsonFile
 from covey.core.errors import BadInput
 from covey.core.registry import locate
 
@@ -29,7 +30,9 @@ class Arguments:
     """`package.module:function` or the id of an environment. A function whose first parameter is `spec` makes an
     algorithm."""
     environment: Annotated[str, arg(metavar="ID")] = "toy/discrete"
-    """The world to try an algorithm in."""
+    """The environment to try an algorithm in."""
+    json: JsonFile = None
+    """Write the results there too, as JSON; `-`: print them instead of the table."""
 
 
 def check(args: list[str]) -> int:
@@ -37,11 +40,16 @@ def check(args: list[str]) -> int:
     asked, environment = parse_with_environment(Arguments, args, "check", _environment_id)
     if asked.object is None:
         raise BadInput("what should be checked? Say `covey check package.module:make_env`.")
+    from covey.runs.tables import Column, Table, give
     from covey.testing import check_algorithm, check_environment
 
     made = _algorithm(asked.object)
     problems = check_environment(environment) if made is None else check_algorithm(made, environment)
-    print("\n".join(f"- {problem}" for problem in problems) or f"{asked.object}: no problems found")
+    rows = [("-", problem) for problem in problems]
+    table = Table(
+        (Column(""), Column("", prose=True)), rows, notes=() if rows else (f"{asked.object}: no problems found",)
+    )
+    give(table, {"object": asked.object, "problems": problems}, asked.json)
     return 1 if problems else 0
 
 

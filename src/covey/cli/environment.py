@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from covey import environments
 from covey.cli.options import Entry, as_field, form, maker_form, options_of
-from covey.cli.parse import parse, scan
+from covey.cli.parse import parse, scan, switches
 from covey.core.errors import BadInput
-
-T = TypeVar("T")
 
 ENV = "env"
 """What the flags of an environment's options begin with."""
@@ -33,13 +31,13 @@ def environment_options(id: str, known: Mapping[str, Any], given: Mapping[str, s
 
 
 def parse_with_environment(
-    kind: type[T], args: Sequence[str], command: str, id_of: Callable[[list[str], Mapping[str, str]], str | None]
-) -> tuple[T, Any]:
+    kind: type[Any], args: Sequence[str], command: str, id_of: Callable[[list[str], Mapping[str, str]], str | None]
+) -> tuple[Any, Any]:
     """A `kind` from the arguments of a command, and the environment that they ask for; None where they name none.
 
     id_of: the environment's id, from the words and the flags of a first look at the arguments.
     """
-    words, given = scan(args, ("help",))
+    words, given = scan(args, switches(kind))
     id = id_of(words, given)
     if id is None:
         lost = next((flag for flag in given if flag.startswith(f"{ENV}.")), None)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from covey.core.environment import Reference
 from covey.runs.compare import Comparison
 from covey.runs.config import Config
 from covey.runs.evaluate import Evaluation, describe
-from covey.runs.files import write_atomically, writing
 from covey.runs.live import spread
-from covey.runs.tables import Column, Table, show
+from covey.runs.tables import Column, Table
 from covey.runs.tournament import Estimate, Tournament
 
 
@@ -107,34 +101,3 @@ def _about(reference: Reference | None) -> tuple[str, ...]:
         return ()
     who = f" ({reference.algorithm})" if reference.algorithm else ""
     return (f"reference: {reference.kind}{who}. {reference.how}",)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# JSON
-
-STDOUT = "-"
-"""The file name that stands for standard output."""
-
-
-def give(table: Table, summary: Any, json_file: str | None) -> None:
-    """Print `table`, and write `summary` to `json_file` if that is given; to `-`, instead of the table."""
-    if json_file != STDOUT:
-        show(table)
-    write_json(summary, json_file)
-
-
-def write_json(summary: Any, json_file: str | None) -> None:
-    """Write `summary` to `json_file`; `-` is standard output, None nowhere."""
-    text = json.dumps(summary, indent=1)
-    if json_file == STDOUT:
-        print(text)
-    elif json_file is not None:
-        with writing(f"the file {json_file}"):
-            write_atomically(Path(json_file), text.encode())
-
-
-@contextlib.contextmanager
-def reports(json_file: str | None) -> Iterator[None]:
-    """What is printed meanwhile goes to standard error where JSON alone should be on standard output."""
-    with contextlib.redirect_stdout(sys.stderr) if json_file == STDOUT else contextlib.nullcontext():
-        yield
