@@ -21,7 +21,9 @@ from covey.runs.tournament import Tournament
 from covey.studies import bench, timing
 
 REFERENCE = Reference(
-    "bound", "Solved for every demand matrix of the episode by a linear program. " * 3, 1.0, "optimal-routing"
+    kind="bound",
+    algorithm="optimal-routing",
+    how="Solved for every demand matrix of the episode, by a linear program. " * 3,
 )
 
 
