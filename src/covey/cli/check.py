@@ -37,7 +37,9 @@ class Arguments:
 
 def check(args: list[str]) -> int:
     """`covey check`."""
-    asked, environment = parse_with_environment(Arguments, args, "check", _environment_id)
+    from covey.environments import build
+
+    asked, environment = parse_with_environment(Arguments, args, "check", _environment_id, build)
     if asked.object is None:
         raise BadInput("what should be checked? Say `covey check package.module:make_env`.")
     from covey.runs.tables import Column, Table, give

@@ -31,11 +31,16 @@ def environment_options(id: str, known: Mapping[str, Any], given: Mapping[str, s
 
 
 def parse_with_environment(
-    kind: type[Any], args: Sequence[str], command: str, id_of: Callable[[list[str], Mapping[str, str]], str | None]
+    kind: type[Any],
+    args: Sequence[str],
+    command: str,
+    id_of: Callable[[list[str], Mapping[str, str]], str | None],
+    make: Callable[..., Any] = environments.make,
 ) -> tuple[Any, Any]:
     """A `kind` from the arguments of a command, and the environment that they ask for; None where they name none.
 
-    id_of: the environment's id, from the words and the flags of a first look at the arguments.
+    id_of: the environment's id, from the words and the flags of a first look at the arguments. make: from the id and its
+    options to the environment.
     """
     words, given = scan(args, switches(kind))
     id = id_of(words, given)
@@ -46,13 +51,13 @@ def parse_with_environment(
                 f"--{lost} is an option of an environment: say of which, such as `--environment navigation`."
             )
         return parse(kind, args, command), None
-    make, positional = environments.maker(id)
-    blank = maker_form(make, len(positional), {}) if callable(make) else None
+    maker, positional = environments.maker(id)
+    blank = maker_form(maker, len(positional), {})
     if blank is None:
-        return parse(kind, args, command), environments.make(id)
+        return parse(kind, args, command), make(id)
     whole = dataclasses.make_dataclass(
         kind.__name__, [as_field(Entry(ENV, None, blank, ENV))], bases=(kind,), frozen=True
     )
     whole.__doc__ = kind.__doc__
     asked: Any = parse(whole, args, command)
-    return asked, environments.make(id, **options_of(make, len(positional), {}, asked.env))
+    return asked, make(id, **options_of(maker, len(positional), {}, asked.env))

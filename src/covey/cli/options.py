@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from tyro.conf import FlagConversionOff, arg
 
 from covey.cli.parse import FLAG
-from covey.core.registry import hints_of
+from covey.core.registry import hints_of, signature_of
 from covey.core.settings import Setting, is_plain, kebab, settings, with_settings
 
 KIND = "kind_"
@@ -127,7 +127,7 @@ def options_of(maker: Callable, positional: int, given: Mapping[str, Any], answe
 
 
 def _keywords(maker: Callable, positional: int) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(maker).parameters.items()
+    parameters = signature_of(maker, "the environment").parameters.items()
     named = {n: p for n, p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return dict(itertools.islice(named.items(), positional, None))
 

@@ -1,7 +1,7 @@
 """Films of what a trained team does: a run folder in, a GIF and a page that plays in any browser out.
 
-A world that can be drawn has `draw(axes, state, now, action=None, history=None)`, which paints one frame on matplotlib
-axes, and may say in `picture` how many inches a frame measures.
+An environment that can be drawn has `draw(axes, state, now, action=None, history=None)`, which paints one frame on new
+matplotlib axes, and may say in `picture` how many inches a frame measures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from PIL import Image
 
 from covey.core.environment import evaluation_world
@@ -155,18 +156,33 @@ def frames(
     whole = height + STRIP * len(curves)
     figure = blank(width, whole)
     figure.set_layout_engine("none")
-    axes = figure.add_axes((0.02, 1.0 - 0.98 * height / whole, 0.96, 0.94 * height / whole))
+    box = (0.02, 1.0 - 0.98 * height / whole, 0.96, 0.94 * height / whole)
     strips = [
         figure.add_axes((0.12, (i * STRIP + 0.55) / whole, 0.85, (STRIP - 0.95) / whole)) for i in range(len(curves))
     ]
     states = [episode.state(t) for t in range(episode.length + 1)]
-    pictures = []
-    for t in range(episode.length + 1) if times is None else times:
+    shown = range(episode.length + 1) if times is None else times
+    canvases = [figure.add_axes(box, visible=False) for _ in shown]
+    for axes, t in zip(canvases, shown, strict=True):
         environment.draw(axes, states[t], episode.step(t), action=None, history=states[:t])
+    same_limits(canvases)
+    pictures = []
+    for axes, t in zip(canvases, shown, strict=True):
         for strip, (group, of_group) in zip(strips, curves.items(), strict=True):
             draw_credits(strip, of_group, group, t)
+        axes.set_visible(True)
         pictures.append(pixels(figure))
+        axes.remove()
     return pictures
+
+
+def same_limits(canvases: Sequence[Axes]) -> None:
+    """Show the same part of the plane in every frame: whatever any of them shows. Axes keep their direction."""
+    for get, change in ((Axes.get_xlim, Axes.set_xlim), (Axes.get_ylim, Axes.set_ylim)):
+        limits = np.array([get(axes) for axes in canvases])  # [frames, 2]
+        ends = (limits.min(), limits.max())
+        for axes, (first, last) in zip(canvases, limits, strict=True):
+            change(axes, ends if first <= last else ends[::-1])
 
 
 def facts(episode: Episode, times: Sequence[int]) -> dict[str, list[float]]:
