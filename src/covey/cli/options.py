@@ -41,10 +41,11 @@ class Entry(NamedTuple):
 
 def form(name: str, entries: Iterable[Entry]) -> Any:
     """A form as an instance that holds the defaults."""
-    return dataclasses.make_dataclass(name, [_field(entry) for entry in entries], frozen=True)()
+    return dataclasses.make_dataclass(name, [as_field(entry) for entry in entries], frozen=True)()
 
 
-def _field(entry: Entry) -> tuple[str, Any, Any]:
+def as_field(entry: Entry) -> tuple[str, Any, Any]:
+    """An entry as `dataclasses.make_dataclass` takes it."""
     if dataclasses.is_dataclass(entry.default):
         hint = Annotated[type(entry.default), arg(name=entry.flag, prefix_name=False)]
         return entry.name, hint, dataclasses.field(default_factory=lambda: entry.default)
