@@ -252,7 +252,7 @@ def test_only_pictures_are_scaled(play, kind, most):
     *_, third = steps(game, 3)
     seen = observations(game.spec, jax.tree.map(lambda x: x[0], third))["a"]
     assert float(seen.max()) == pytest.approx(most)
-    assert (game.spec.groups["a"].obs_dtype == "uint8") == (kind == "picture")
+    assert (game.spec.groups["a"].obs[0].dtype == "uint8") == (kind == "picture")
 
 
 def test_a_picture_beside_a_vector(play):

@@ -81,7 +81,10 @@ def large_observations(spec: Spec, networks: int) -> str | None:
 
     networks: their bytes, with the optimizers'.
     """
-    shown = {f"an agent of group {name!r}": (group.obs_size, group.obs_shape) for name, group in spec.groups.items()}
+    shown = {
+        f"an agent of group {name!r}": (group.obs_size, group.obs[0].shape if len(group.obs) == 1 else ())
+        for name, group in spec.groups.items()
+    }
     state = sum(field.size for field in spec.state)
     what, (size, shape) = max([*shown.items(), ("the global state", (state, (state,)))], key=lambda item: item[1][0])
     if size < LARGE:
