@@ -253,6 +253,15 @@ def test_more_epochs_make_mf_ppo():
     assert dataclasses.replace(ac.mf_ppo(spec), epochs=1) == ac.mfac(spec)
 
 
+@pytest.mark.parametrize("preset", ["tuned", "paper", "legacy"])
+def test_no_preset_shows_actors_the_mean_action(preset):
+    """Neither the printed policy gradient nor the authors' code does."""
+    rule = ac.mfac(make("toy/discrete").spec, preset=preset)
+    shapes = {name: rule.actor_shape(name) for name in rule.groups}
+    assert all(shape.mean == 0 for shape in shapes.values())
+    assert all(rule.critic_shape(name).mean > 0 for name in rule.groups)
+
+
 @pytest.mark.parametrize(
     ("build", "says"),
     [

@@ -20,10 +20,11 @@ import optax
 
 from covey.algorithms.critics import (
     AttentionHeads,
-    Critic,
+    GroupCritic,
     Heads,
     Independent,
     Joint,
+    Scene,
     SharedTrunk,
     attention_metrics,
 )
@@ -37,7 +38,7 @@ from covey.learning.replay import Batch, Buffer, Replay, replayed
 from covey.learning.targets import Linear, masked_mean, polyak
 from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
 from covey.nn.heads import Head
-from covey.nn.joint import actions, legal, views
+from covey.nn.joint import actions, legal
 from covey.nn.members import Members, renumbered
 from covey.nn.nets import MLP
 
@@ -63,7 +64,7 @@ class DDPG(Algorithm):
 
     spec: Spec = eqx.field(static=True)
     groups: tuple[str, ...] = eqx.field(static=True)
-    critic: Critic
+    critic: GroupCritic
     exploration: Exploration
     replay: Replay = Replay()
     teammates: Literal["current", "replayed", "joint"] = eqx.field(static=True, default="current")
@@ -207,9 +208,13 @@ class DDPG(Algorithm):
         """The state with agent i's networks given to agent i + shift of its group; None where agents share some, and
         where learning draws noise for each number: smoothed targets, discrete choices."""
         draws = self.twin or any(isinstance(self.spec.groups[x].action, Discrete | MultiDiscrete) for x in self.groups)
-        if draws or self.shared_actor or isinstance(self.critic, SharedTrunk):
+        if draws or self.shared_actor or self.critic.shares == "something":
             return None
-        return state._replace(nets=renumbered(state.nets, shift))
+        nets = renumbered(state.nets, shift)
+        if self.critic.shares == "everything":
+            old = state.nets
+            nets = nets._replace(critic=old.critic, target_critic=old.target_critic, critic_opt=old.critic_opt)
+        return state._replace(nets=nets)
 
     # -------------------------------------------------------------------------------------------------------- learning
 
@@ -258,7 +263,7 @@ class DDPG(Algorithm):
         action = stored | self._target_actions(nets, batch.then, obs, key)
         critics, target = [self.encoders.enter(critic, obs) for critic in nets.target_critic], {}
         for name in self.groups:
-            values = [self.value(critic, name, seen, action)[0] for critic, seen in critics]
+            values = [self.value(critic, name, batch.then, seen, action)[0] for critic, seen in critics]
             future = jnp.minimum(values[0], values[-1])
             target[name] = batch.then.reward[name] + self.gamma * batch.then.discount[name] * future
         return target
@@ -268,7 +273,7 @@ class DDPG(Algorithm):
         obs, action, weight = self._seen(batch.now), self._done(batch.now, batch.action), self._weight(batch)
         looking, loss, metrics = [self.encoders.enter(critic, obs) for critic in critics], 0.0, {}
         for name in self.groups:
-            values = [self.value(critic, name, seen, action) for critic, seen in looking]
+            values = [self.value(critic, name, batch.now, seen, action) for critic, seen in looking]
             squared = [masked_mean((target[name] - q) ** 2, weight[name], axis=0) for q, _ in values]
             loss = loss + sum(each.sum() for each in squared)
             q, attention = values[0]
@@ -291,7 +296,7 @@ class DDPG(Algorithm):
         }[self.teammates]()
         loss, metrics = 0.0, {}
         for name in self.groups:
-            q, _ = self.value(critic, name, seen, team, own_action=own[name])
+            q, _ = self.value(critic, name, batch.now, seen, team, own_action=own[name])
             gain = masked_mean(q, weight[name], axis=0)
             penalty = masked_mean((raw[name] ** 2).mean(-1), weight[name], axis=0)
             loss = loss - (gain - self.raw_l2 * penalty).sum()
@@ -341,17 +346,12 @@ class DDPG(Algorithm):
             chosen[name] = jnp.where(then.alive[name][..., None], embedded, 0.0)
         return chosen
 
-    def value(self, critic: Any, name: str, obs: Groups, action: Groups, own_action: Any = None) -> tuple[Any, Any]:
+    def value(
+        self, critic: Any, name: str, now: TimeStep, obs: Groups, action: Groups, own_action: Any = None
+    ) -> tuple[Any, Any]:
         """Q_i [B, n] of every agent of a group, and the attention behind it; `own_action` replaces a_i."""
         own = action[name] if own_action is None else own_action
-
-        def see(obs, action, own):
-            return views(self.encoders.spec, name, obs, action)._replace(own_action=own)
-
-        # Agents outside, samples inside: one matrix product per agent and layer, and no transposition between layers.
-        view = jax.vmap(see, out_axes=1)(obs, action, own)
-        value = jax.vmap(jax.vmap(self.critic.value, (None, 0)), out_axes=1)
-        return value(self.critic.arrange(critic, self.encoders.spec, name), view)
+        return self.critic.values(critic, self.encoders.spec, name, Scene(obs, action, own, now.alive, now.neighbors))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

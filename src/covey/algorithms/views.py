@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from covey.core.types import Groups, Spec, TimeStep
 from covey.nn.encoders import Encoded, Encoders
 from covey.nn.joint import observations, others
+from covey.nn.neighbors import gathered, neighborhood, row_size, slots, table
 
-Sees = Literal["own", "team", "agent"]
+Sees = Literal["own", "team", "agent", "neighbors"]
 """The agent's own observation; the team's (the global state where the world offers one, else everybody's observation);
-or both, everybody's from the agent's side."""
+both, everybody's from the agent's side; or its own and those of the neighbors that the environment lists for it."""
 
 
 class Sight(NamedTuple):
@@ -73,6 +74,8 @@ def view_size(spec: Spec, name: str, sees: Sees) -> int:
     own = spec.groups[name].obs_size
     if sees == "own":
         return own
+    if sees == "neighbors":
+        return own + neighborhood(spec) * row_size(spec, {kind: group.obs_size for kind, group in spec.groups.items()})
     everybody = sum(group.size * group.obs_size for group in spec.groups.values())
     state = sum(field.size for field in spec.state)
     return (state or everybody) if sees == "team" else everybody + state
@@ -90,6 +93,9 @@ def view_of(spec: Spec, name: str, sees: Sees, sight: Sight) -> Any:
     state = [sight.state] if spec.state else []
     if sees == "own":
         return obs[name]
+    if sees == "neighbors":
+        around = gathered(table(spec, now.alive, obs), slots(spec, now.alive, now.neighbors[name]))
+        return jnp.concatenate([obs[name], around.reshape(size, -1)], 1)
     if sees == "team":
         team = state or [x.reshape(-1) for x in obs.values()]
         return jnp.broadcast_to(jnp.concatenate(team), (size, sum(map(len, team))))

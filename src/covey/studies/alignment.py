@@ -46,7 +46,7 @@ def _cosine(algorithm: DDPG, critic: Any, world: Any, now: TimeStep, states: Any
     taken = jax.vmap(lambda now, action: actions(world.spec, now, action))(now, action)
 
     def value(own):
-        return algorithm.value(critic, name, obs, taken, own_action=own)[0].sum()
+        return algorithm.value(critic, name, now, obs, taken, own_action=own)[0].sum()
 
     def reward(own):
         key = jax.random.key(0)
@@ -85,7 +85,7 @@ def foresight(policy: Policy, key: Any, lanes: int = 32) -> Foresight:
         (name,) = world.spec.groups
         critic, seen = algorithm.encoders.enter(agent.nets.critic[0], jax.vmap(algorithm.encoders.inputs)(now))
         done = jax.vmap(lambda now, action: actions(world.spec, now, action))(now, action)
-        promised, _ = algorithm.value(critic, name, seen, done)
+        promised, _ = algorithm.value(critic, name, now, seen, done)
         return promised, then.reward[name]
 
     promised, reward = jax.device_get(play(arrays, policy.state, key[None], jnp.int32(policy.step)))

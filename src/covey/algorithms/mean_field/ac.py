@@ -364,7 +364,6 @@ def _alias(spec: Spec, field: Field, preset: str, groups: tuple[str, ...] | None
                 spec,
                 groups,
                 concurrent,
-                informed=True,
                 critic="action",
                 actors=Network(view="conv", lr=1e-4, last=0.01),
                 critics=Network(view="conv", lr=1e-4),

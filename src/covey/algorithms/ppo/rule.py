@@ -63,7 +63,7 @@ class PPO(Algorithm):
     groups: tuple[str, ...] = eqx.field(static=True)
     sees: Sees = eqx.field(static=True, default="agent")
     """What a critic sees: the agent's own observation, the team's (the global state where the world offers one, else
-    everybody's observation), or both, everybody's from the agent's side."""
+    everybody's observation), both, everybody's from the agent's side, or its own and its listed neighbors'."""
     credit: Credit = Team()
     """What agents learn from instead of the team's advantage."""
     team_reward: bool = eqx.field(static=True, default=False)
@@ -156,7 +156,7 @@ class PPO(Algorithm):
     @property
     def streams(self) -> bool:
         """Do critics value every agent's own reward, and agents learn from the team's mean of that?"""
-        return isinstance(self.credit, Modelled) and self.credit.streams
+        return self.credit.streams
 
     def policy(self, name: str) -> Policy:
         return Policy(self.spec.groups[name].action, self.squash)
