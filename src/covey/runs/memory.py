@@ -82,13 +82,12 @@ def large_observations(spec: Spec, networks: int) -> str | None:
     networks: their bytes, with the optimizers'.
     """
     shown = {f"an agent of group {name!r}": group.obs for name, group in spec.groups.items()}
-    counts = {
-        what: sum(field.size for field in seen) for what, seen in (shown | {"the global state": spec.state}).items()
-    }
+    shown["the global state"] = spec.state
+    counts = {what: sum(field.size for field in seen) for what, seen in shown.items()}
     what, size = max(counts.items(), key=lambda item: item[1])
     if size < LARGE:
         return None
-    many = [field.shape for field in shown.get(what, ()) if len(field.shape) > 1]
+    many = [field.shape for field in shown[what] if len(field.shape) > 1]
     lengths = f" ({', '.join(' x '.join(map(str, shape)) for shape in many)})" if many else ""
     return (
         f"{what} {'has' if what.startswith('the') else 'observes'} {size:,} numbers{lengths} and networks take "
