@@ -169,7 +169,7 @@ class Game:
             group, place = seat.group, (lane, seat.index)
             now.alive[group][place] = True
             try:
-                now.obs[group][place] = seat.seen.array(observations[agent])
+                seat.seen.write(now.obs[group], place, observations[agent])
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Broken(f"{self.name} showed the agent {agent!r} what is not in its space: {error}.") from error
             if group in now.legal:
