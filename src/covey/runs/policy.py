@@ -106,8 +106,8 @@ def open_run(folder: str | Path, environment: Any = None, step: int | None = Non
     saved = _saved(folder, step)
     checkpoint.check(saved, identity(config))
     abstract = jax.eval_shape(jax.vmap(partial(config.algorithm.init, lanes=config.envs)), config.keys)
-    if saved.folder.parent == folder / checkpoint.POLICIES:
-        abstract = config.algorithm.acting(abstract)
+    if saved.folder.parent == folder / checkpoint.POLICIES or not checkpoint.fits(saved, abstract, "agent"):
+        abstract = config.algorithm.acting(abstract)  # what only learning needs may be of an earlier version
     agents = checkpoint.restore(saved, abstract, part="agent")
     return Trained(config, agents, saved.step, saved.passed_over)
 
