@@ -24,7 +24,7 @@ class Flags(NamedTuple):
     """What is changed, bool each."""
 
     padding: Any = False  # observations where they are padding
-    dead: Any = False  # what dead agents see, do and get
+    dead: Any = False  # what dead agents see, do and get; and they are listed as neighbors
 
 
 class Shown(NamedTuple):
@@ -68,7 +68,9 @@ class GarbledWorld(eqx.Module):
                 garble = garble | (self.flags.padding & ~valid)
             obs[name] = jnp.where(garble, _noise(k_obs, obs[name]), obs[name])
             reward[name] = jnp.where(self.flags.dead & ~acted[name], _noise(k_reward, reward[name]), reward[name])
-        return now._replace(obs=obs, reward=reward)
+        gone = self.flags.dead & ~jnp.concatenate([now.alive[name] for name in self.spec.groups])
+        near = {name: (index, mask | gone[index]) for name, (index, mask) in now.neighbors.items()}
+        return now._replace(obs=obs, reward=reward, neighbors=near)
 
 
 class GarbledActors(Algorithm):
@@ -118,6 +120,9 @@ def has_dead(rollouts: list[Transition]) -> bool:
 
 def rotate_groups(spec: Spec, tree: Any, shift: int) -> Any:
     """Every dict of groups in a rollout [T, S, E, ...], with its agents renumbered: number i becomes i + shift."""
+    if isinstance(tree, TimeStep) and tree.neighbors:
+        rest = rotate_groups(spec, tree._replace(neighbors={}), shift)
+        return rest._replace(neighbors=_listed_anew(spec, tree.neighbors, shift))
     if isinstance(tree, dict) and tree and set(tree) <= set(spec.groups):
         return {name: np.roll(np.asarray(x), shift, axis=AGENTS) for name, x in tree.items()}
     if isinstance(tree, dict):
@@ -126,6 +131,17 @@ def rotate_groups(spec: Spec, tree: Any, shift: int) -> Any:
         items = [rotate_groups(spec, x, shift) for x in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
     return tree
+
+
+def _listed_anew(spec: Spec, neighbors: Groups, shift: int) -> Groups:
+    """Who is listed as a neighbor, under new numbers, by agents under new numbers."""
+    numbers, first = [], 0
+    for group in spec.groups.values():
+        numbers.append(first + (np.arange(group.size) + shift) % group.size)
+        first += group.size
+    anew = np.concatenate(numbers).astype(np.int32)
+    listed = {name: (anew[np.asarray(index)], np.asarray(mask)) for name, (index, mask) in neighbors.items()}
+    return {name: tuple(np.roll(x, shift, axis=AGENTS) for x in pair) for name, pair in listed.items()}
 
 
 def _wide(flag: Any, values: Any) -> Any:

@@ -336,9 +336,9 @@ def law_rotation(pair: Pair) -> None:
     """Renumbering the agents of a group, with their own networks, renumbers what is learned.
 
     For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift (None
-    where agents share it), and for worlds in which a number means nothing: no padding, no neighbors, no global state.
+    where agents share it), and for worlds in which a number means nothing: no padding, no global state.
     """
-    fair = not (has_padding(pair.spec) or pair.spec.neighborhood or pair.spec.state)
+    fair = not (has_padding(pair.spec) or pair.spec.state)
     rotate = getattr(pair.algorithm, "rotate", None)
     if not fair or rotate is None:
         return
