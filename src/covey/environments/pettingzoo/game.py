@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ class Seat(NamedTuple):
     group: str
     index: int
     seen: Seen
+    read: Callable[[Any], np.ndarray]  # an observation as the group's array holds it
     done: Done
     waits: np.ndarray | None  # bool [A]: what is legal while it waits; None of a box
 
@@ -108,8 +109,9 @@ class Game:
         }
         self.there = list(self.env.agents)
         self.demand(acting, parts, "`step`")
-        self.demand(self.there, {"observations": outcome.observations}, "`step`")
-        self.demand((), {"infos": outcome.infos}, "`step`")
+        if not isinstance(outcome.infos, dict) or self.there != acting:
+            self.demand(self.there, {"observations": outcome.observations}, "`step`")
+            self.demand((), {"infos": outcome.infos}, "`step`")
         revived = self.over.intersection(self.there)
         if revived:
             raise Broken(
@@ -137,17 +139,15 @@ class Game:
         last: it ended the episode. cut: by a limit of ours, so that the environment itself would have gone on.
         """
         truncated = [agent for agent in before if outcome.truncated.get(agent)]
-        self.over.update(agent for agent in before if outcome.terminated.get(agent))
+        if any(outcome.terminated.values()):
+            self.over.update(agent for agent in before if outcome.terminated.get(agent))
         if not last:  # who is truncated alone is not seen again
             self.over.update(truncated)
         elif not cut and not truncated:  # nothing was cut short: there is nobody left to wait for
             self.over.update(self.waiting())
 
-    def reward(self, outcome: Outcome, agent: Any) -> float:
-        """What an agent was paid; 0 where it has no entry."""
-        reward = outcome.rewards.get(agent, 0.0)
-        if isinstance(reward, (int, float)):
-            return reward
+    def number(self, agent: Any, reward: Any) -> float:
+        """What an agent was paid."""
         array = np.asarray(reward)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise Broken(
@@ -169,11 +169,12 @@ class Game:
             group, place = seat.group, (lane, seat.index)
             now.alive[group][place] = True
             try:
-                now.obs[group][place] = seat.seen.array(observations[agent])
+                now.obs[group][place] = seat.read(observations[agent])
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Broken(f"{self.name} showed the agent {agent!r} what is not in its space: {error}.") from error
-            if group in now.legal:
-                allowed = self.legal(agent, observations[agent], infos.get(agent) or {}, acts)
+            info = infos.get(agent)
+            if (info or seat.seen.mask or self.turns) and group in now.legal:
+                allowed = self.legal(agent, observations[agent], info or {}, acts)
                 if allowed is not None:
                     now.legal[group][place] = allowed
 
@@ -191,7 +192,7 @@ class Game:
         turn = self.turns.agent_selection if self.turns is not None else info.get("active_agent", agent)
         if turn != agent and acts:
             return seat.waits
-        mask = observation[seat.seen.mask] if seat.seen.mask else masks.mask_of(info, seat.done.space) if info else None
+        mask = observation[seat.seen.mask] if seat.seen.mask else masks.mask_of(info, seat.done.space)
         if mask is None:
             return None
         try:
@@ -292,7 +293,7 @@ def seats(env: Any, agents: Sequence[Any]) -> dict[Any, Seat]:
         kinds.setdefault((prefix(agent), sees.fields, does.space), []).append((agent, sees, does))
     names = group_names([(kind[0], [str(agent) for agent, *_ in members]) for kind, members in kinds.items()])
     return {
-        agent: Seat(group, index, sees, does, masks.first_choice(does.space))
+        agent: Seat(group, index, sees, sees.reader(), does, masks.first_choice(does.space))
         for group, members in zip(names, kinds.values(), strict=True)
         for index, (agent, sees, does) in enumerate(members)
     }

@@ -57,11 +57,13 @@ class Seen(NamedTuple):
     def fields(self) -> tuple[Field, ...]:
         return tuple(part.field for part in self.parts)
 
-    def array(self, observation: Any) -> np.ndarray:
-        """All fields of one observation, as the group's array holds them; ValueError where they do not fit."""
-        if len(self.parts) == 1:
-            return self.parts[0].array(observation)
-        return np.concatenate([part.array(observation).ravel() for part in self.parts])
+    def reader(self) -> Callable[[Any], np.ndarray]:
+        """From one observation to the array of all its fields; ValueError where they do not fit."""
+
+        def several(observation: Any) -> np.ndarray:
+            return np.concatenate([part.array(observation).ravel() for part in self.parts])
+
+        return self.parts[0].array if len(self.parts) == 1 else several
 
 
 def seen(space: spaces.Space, action: Space, agent: str) -> Seen:
