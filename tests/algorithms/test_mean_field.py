@@ -155,15 +155,19 @@ def test_a_table_goes_to_the_mean_of_the_targets_of_each_entry(own, expected):
 
 def test_pictures_and_the_rest_of_an_observation_meet():
     group = Group(("a", "b"), (Part("view", (6, 6, 2)), Part("speed", (3,))), Discrete(4))
-    for view in ("dense", "conv"):
+    for view in ("dense", "conv", "residual"):
         network, shape = Network(width=8, view=view), Shape(group, 5, 4)
         parameters = network.init(jax.random.key(0), shape)
         obs, mean = jax.random.normal(jax.random.key(1), (2, 75)), jax.random.uniform(jax.random.key(2), (2, 5))
-        out = network(shape, parameters, obs, mean)
+
+        def of(obs, mean, network=network, shape=shape, parameters=parameters):
+            return network(shape, parameters, group.fields_of(obs), mean)
+
+        out = of(obs, mean)
         assert out.shape == (2, 4)
         for changed in (obs.at[0, 0].add(1.0), obs.at[0, 73].add(1.0)):
-            assert not np.allclose(out[0], network(shape, parameters, changed, mean)[0])
-        assert not np.allclose(out[1], network(shape, parameters, obs, mean.at[1, 0].add(1.0))[1])
+            assert not np.allclose(out[0], of(changed, mean)[0])
+        assert not np.allclose(out[1], of(obs, mean.at[1, 0].add(1.0))[1])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

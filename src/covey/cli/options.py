@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from tyro.conf import FlagConversionOff, arg
 
 from covey.cli.parse import FLAG
-from covey.core.registry import hints_of
+from covey.core.registry import hints_of, signature_of
 from covey.core.settings import Setting, is_plain, kebab, settings, with_settings
 
 KIND = "kind_"
@@ -41,10 +41,11 @@ class Entry(NamedTuple):
 
 def form(name: str, entries: Iterable[Entry]) -> Any:
     """A form as an instance that holds the defaults."""
-    return dataclasses.make_dataclass(name, [_field(entry) for entry in entries], frozen=True)()
+    return dataclasses.make_dataclass(name, [as_field(entry) for entry in entries], frozen=True)()
 
 
-def _field(entry: Entry) -> tuple[str, Any, Any]:
+def as_field(entry: Entry) -> tuple[str, Any, Any]:
+    """An entry as `dataclasses.make_dataclass` takes it."""
     if dataclasses.is_dataclass(entry.default):
         hint = Annotated[type(entry.default), arg(name=entry.flag, prefix_name=False)]
         return entry.name, hint, dataclasses.field(default_factory=lambda: entry.default)
@@ -126,7 +127,7 @@ def options_of(maker: Callable, positional: int, given: Mapping[str, Any], answe
 
 
 def _keywords(maker: Callable, positional: int) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(maker).parameters.items()
+    parameters = signature_of(maker, "the environment").parameters.items()
     named = {n: p for n, p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return dict(itertools.islice(named.items(), positional, None))
 

@@ -11,10 +11,10 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
-from tyro.conf import Positional, UseAppendAction
+from tyro.conf import Positional, UseAppendAction, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from covey.core.documents import read_yaml
@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 _POSITIONAL = Positional[str].__metadata__[0]  # type: ignore[attr-defined]
 _APPENDED = UseAppendAction[str].__metadata__[0]  # type: ignore[attr-defined]
+
+JsonFile = Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")]
+"""The hint of `--json`, in every command that prints a table."""
 
 VALUES = ConstructorRegistry()
 """How tyro reads plain values here: as `config.yaml` does. `--steps 1e6` is a whole number, and `null` is None."""
@@ -133,6 +136,12 @@ def flags(kind: type) -> Iterator[str]:
             yield from flags(typing.cast(type, inner))
         elif _POSITIONAL not in marks:
             yield "--" + field.metadata.get(FLAG, field.name.replace("_", "-"))
+
+
+def switches(kind: type) -> list[str]:
+    """The flags of `kind` that have no value, without their dashes."""
+    hints = typing.get_type_hints(kind)
+    return ["help", *(field.name.replace("_", "-") for field in dataclasses.fields(kind) if hints[field.name] is bool)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

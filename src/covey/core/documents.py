@@ -39,10 +39,20 @@ SCHEMA = {
 TEXT = "tag:yaml.org,2002:str"
 
 
+MOST_VALUES = 1_000_000
+"""Values that a text may spell, those behind its aliases (`*name`) counted wherever they stand."""
+
+MOST_DEEP = 100
+"""Lists and mappings inside each other."""
+
+
 def read_yaml(text: str, what: str) -> Any:
     """The value that `text` spells; BadInput, in which `what` names it, where that is no YAML."""
     try:
-        return yaml.load(text, _Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        _demand_small(node)
+        return None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         place = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1})"
         raise BadInput(f"{what} is not valid YAML: {error.problem}{place}.") from error
@@ -68,6 +78,20 @@ def read_mapping(text: str, what: str, example: str) -> dict[str, Any]:
 def write_yaml(value: Any) -> str:
     """`value` as YAML that `read_yaml` reads back: innermost lists and mappings on one line."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+def _demand_small(node: yaml.Node | None) -> None:
+    """YAMLError where the tree below a node is larger than anybody needs. (One that holds itself has no end.)"""
+    count, ahead = 0, [] if node is None else [(node, 0)]
+    while ahead:
+        node, depth = ahead.pop()
+        count += 1
+        if depth > MOST_DEEP:
+            raise yaml.YAMLError("it is nested too deeply")
+        inner = node.value if isinstance(node.value, list) else ()
+        ahead += [(part, depth + 1) for x in inner for part in (x if isinstance(x, tuple) else (x,))]
+        if count + len(ahead) > MOST_VALUES:
+            raise yaml.YAMLError(f"with its aliases it spells more than {MOST_VALUES:,} values")
 
 
 class _Loader(yaml.SafeLoader):

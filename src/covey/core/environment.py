@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from covey.core.errors import BadInput
 from covey.core.types import Groups, Spec, TimeStep
 
 
@@ -69,6 +70,17 @@ class HostEnvironment(Protocol):
     def step(self, action: Groups) -> tuple[TimeStep, TimeStep]: ...
 
     def close(self) -> None: ...
+
+
+def demand_environment(made: Any, what: str) -> Any:
+    """`made`, if it has a `spec`, `reset` and `step`; else a BadInput that calls it `what`."""
+    sound = isinstance(getattr(made, "spec", None), Spec) and not isinstance(made, type)
+    if not (sound and all(callable(getattr(made, name, None)) for name in ("reset", "step"))):
+        raise BadInput(
+            f"{what} is a {type(made).__name__} and no environment: it needs a `spec` (covey.core.types.Spec), `reset` "
+            "and `step`."
+        )
+    return made
 
 
 def evaluation_world(environment: Any) -> Any:

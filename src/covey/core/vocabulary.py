@@ -97,6 +97,6 @@ def unknown_setting(what: str, name: str, known: Iterable[str]) -> BadInput:
     near = [plain[found] for found in meant(word, plain)]
     if near:
         return BadInput(f"{what} {name!r} is unknown; did you mean {' or '.join(map(repr, near))}?")
-    if word.lower() in _OURS:
+    if word.lower().rpartition(".")[2] in _OURS:
         return BadInput(f"{what} {name!r} is unknown, and nothing here has the same meaning.")
     return unknown(what, name, names)

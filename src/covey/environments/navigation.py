@@ -20,6 +20,7 @@ import numpy as np
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
+from covey.core.registry import part
 from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments import plane
 from covey.environments.neighbors import check_nearest, nearest_neighbors
@@ -258,11 +259,13 @@ class Assignment(eqx.Module):
         return {"agent": plane.limited(goal[best] - position, self.speed)}
 
 
+@part
 def least_travel(position: Any, goal: Any, landmark: Any, speed: Any, steps_left: Any) -> Any:
     """The way to go, summed over the agents: goals [P, n, 2] -> [P]."""
     return jnp.linalg.norm(goal - position, axis=-1).sum(axis=-1)
 
 
+@part
 def most_earned(position: Any, goal: Any, landmark: Any, speed: Any, steps_left: Any, *, horizon: int) -> Any:
     """Minus what straight lines to the goals earn in the steps that are left: goals [P, n, 2] -> [P]."""
 

@@ -159,9 +159,7 @@ class Lanes:
         """Time steps in which nobody is there."""
         lanes, groups = lanes or self.lanes, self.spec.groups
         return TimeStep(
-            obs={
-                name: np.zeros((lanes, group.size, *group.obs_shape), group.obs_dtype) for name, group in groups.items()
-            },
+            obs={name: group.blank(lanes) for name, group in groups.items()},
             reward={name: np.zeros((lanes, group.size), np.float32) for name, group in groups.items()},
             discount={name: np.ones((lanes, group.size), np.float32) for name, group in groups.items()},
             alive={name: np.zeros((lanes, group.size), bool) for name, group in groups.items()},

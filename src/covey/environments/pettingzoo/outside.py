@@ -102,9 +102,8 @@ class Outside(ParallelEnv):
 
     def _observed(self, agent: str) -> Any:
         group, index = self._seats[agent]
-        kind, obs = self.environment.spec.groups[group], self._of(self._now.obs, agent)
-        valid = kind.obs_valid()
-        obs = obs if valid is None else obs[valid[index]]
+        kind = self.environment.spec.groups[group]
+        obs = without_padding(kind, self._now.obs[group], index)
         if not isinstance(self._observation[agent], spaces.Dict):
             return obs
         return {"observation": obs, "action_mask": masked(kind.action, self._of(self._now.legal, agent))}
@@ -172,17 +171,31 @@ def checked(action: Any, space: spaces.Space, agent: str) -> np.ndarray:
 
 
 def seen(group: Group, index: int, masked: bool) -> spaces.Space:
-    """The observation space of one agent, without padding."""
-    valid = group.obs_valid()
-    shape = group.obs_shape if valid is None else (int(valid[index].sum()),)
-    dtype = np.dtype(group.obs_dtype)
-    low, high = (-np.inf, np.inf) if np.issubdtype(dtype, np.floating) else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    plain = spaces.Box(low, high, shape, dtype.type)  # type: ignore[arg-type]
+    """The observation space of one agent, without padding: a box, or a dictionary of named ones."""
+    obs = without_padding(group, group.blank(), index)
+    plain = spaces.Dict({name: box(x) for name, x in obs.items()}) if isinstance(obs, dict) else box(obs)
     if not masked or not isinstance(group.action, (Discrete, MultiDiscrete)):
         return plain
     masks = [spaces.Box(0, 1, (n,), np.int8) for n in group.action.parts]
     whole = masks[0] if isinstance(group.action, Discrete) else spaces.Tuple(masks)
     return spaces.Dict({"observation": plain, "action_mask": whole})
+
+
+def without_padding(group: Group, obs: Any, index: int) -> Any:
+    """What the agent number `index` sees of its group's observation [n, ...]; an array with padding becomes a vector of
+    what is real in it."""
+    own, valid = jax.tree.map(lambda x: x[index], obs), group.obs_valid()
+    if valid is None:
+        return own
+    return jax.tree.map(lambda x, real: x if real.all() else x[real[index]], own, valid)
+
+
+def box(like: np.ndarray) -> spaces.Box:
+    """Everything in the shape and dtype of an array."""
+    low, high = -np.inf, np.inf
+    if not np.issubdtype(like.dtype, np.floating):
+        low, high = np.iinfo(like.dtype).min, np.iinfo(like.dtype).max
+    return spaces.Box(low, high, like.shape, like.dtype.type)  # type: ignore[arg-type]
 
 
 def chosen(space: Space) -> spaces.Space:
