@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +29,6 @@ class Seat(NamedTuple):
     group: str
     index: int
     seen: Seen
-    read: Callable[[Any], np.ndarray]  # an observation as the group's array holds it
     done: Done
     waits: np.ndarray | None  # bool [A]: what is legal while it waits; None of a box
 
@@ -169,7 +168,7 @@ class Game:
             group, place = seat.group, (lane, seat.index)
             now.alive[group][place] = True
             try:
-                now.obs[group][place] = seat.read(observations[agent])
+                seat.seen.write(now.obs[group], place, observations[agent])
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Broken(f"{self.name} showed the agent {agent!r} what is not in its space: {error}.") from error
             info = infos.get(agent)
@@ -293,7 +292,7 @@ def seats(env: Any, agents: Sequence[Any]) -> dict[Any, Seat]:
         kinds.setdefault((prefix(agent), sees.fields, does.space), []).append((agent, sees, does))
     names = group_names([(kind[0], [str(agent) for agent, *_ in members]) for kind, members in kinds.items()])
     return {
-        agent: Seat(group, index, sees, sees.reader(), does, masks.first_choice(does.space))
+        agent: Seat(group, index, sees, does, masks.first_choice(does.space))
         for group, members in zip(names, kinds.values(), strict=True)
         for index, (agent, sees, does) in enumerate(members)
     }
