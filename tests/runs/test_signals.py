@@ -210,6 +210,22 @@ def test_while_the_compiler_works_the_run_is_left_at_once(tmp_path, monkeypatch)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+EVALUATIONS = {
+    "compiled": "train random toy/discrete --env.time-limit 20000000 --episodes 1 --steps 100 --chunk 100",
+    "outside JAX": "train random walking:make_env --env.endless True --env.workers 2 --steps 100 --chunk 50",
+}
+
+
+@pytest.mark.parametrize("kind", EVALUATIONS)
+def test_the_first_signal_is_heard_in_an_evaluation(kind, tmp_path):
+    line = command(EVALUATIONS[kind], tmp_path / "run")
+    code, seconds, rest = stopped(line, "step 100/100", signal.SIGTERM, pause=2.0)
+    assert code == 143
+    assert seconds < 2 + patience_of_a_busy_machine()
+    assert "stopped at step 100 with everything saved: go on with `--resume" in rest
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
 def test_a_run_that_has_nobody_to_speak_to_saves_itself(tmp_path):
     """As when a signal to the group ends `tee` first."""
     line = "train random toy/discrete --steps 1e9 --chunk 10000"
