@@ -73,6 +73,7 @@ class Session:
         if self.step < self.config.end:
             self.compile()
         while self.step < self.config.end:
+            self.request.obey()
             self.advance()
             if self.due(self.config.keep_every):
                 self.keep()
