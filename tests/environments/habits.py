@@ -387,6 +387,19 @@ class Picture(Game):
         return {"camera": np.full((4, 4, 3), 51, np.uint8)}
 
 
+class RawPicture(Game):
+    def sees(self, agent):
+        return spaces.Box(0, 255, (100, 100, 3), np.uint8)
+
+    def look(self, agent):
+        return np.zeros((100, 100, 3), np.uint8)
+
+
+class RawState(Game):
+    def state(self):
+        return np.zeros((200, 200), np.uint8)
+
+
 class PictureAndSpeed(Picture):
     def sees(self, agent):
         return spaces.Dict({**super().sees(agent).spaces, "speed": spaces.Box(-1.0, 1.0, (2,), F)})
@@ -569,7 +582,7 @@ class NoSeed(Game):
 
 
 class Seeded(Game):
-    """What is seen is decided by the seed."""
+    """What is seen and paid is decided by the seed."""
 
     def begin(self):
         self.luck = self.rng.uniform()
@@ -577,10 +590,18 @@ class Seeded(Game):
     def look(self, agent):
         return np.array([self.t, self.luck], F)
 
+    def pay(self, agent, action):
+        return float(action) + self.luck
+
 
 class Undrawn(Game):
     def render(self):
         return None
+
+
+class NoRenderMode(Game):
+    def __init__(self):
+        super().__init__()
 
 
 class Limited(Game):

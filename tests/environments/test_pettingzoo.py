@@ -203,7 +203,7 @@ def test_a_run_is_saved_when_a_worker_fails(tmp_path, capfd):
     world = ["pettingzoo:broken_games", "--env.lanes", "2", "--env.workers", "2", "--env.arguments", "fault: raises"]
     assert main(["train", "random", *world, "--steps", "100", "--out", str(tmp_path / "run")]) == 2
     told = capfd.readouterr()
-    assert "the world failed; step 2 is saved" in told.out
+    assert "the environment failed; step 2 is saved" in told.out
     *before, sentence = told.err.strip().splitlines()
     assert sentence == "covey: worker 0 (lanes 0 to 0) raised; all workers were closed."
     assert "RuntimeError: the world fell over" in before

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covey.algorithms import make as make_algorithm
+from covey.cli import main
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Field, MultiDiscrete, action_shape
 from covey.environments import make
 from covey.environments.pettingzoo.game import group_names, prefix
+from covey.environments.pettingzoo.pictures import reduced, smaller
 from covey.nn.joint import observations
 from covey.runs.evaluate import evaluate
 from covey.testing import check_environment
@@ -426,3 +428,46 @@ def test_what_to_install(module, missing, cure, monkeypatch):
     with pytest.raises(BadInput, match=re.escape(cure)) as raised:
         make(f"pettingzoo:{module}")
     assert f"there is no module {missing!r}" in str(raised.value)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pictures
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("raw-picture", [], "an agent of group 'a' observes 30,000 numbers (100 x 100 x 3) and networks take 0.0 MB"),
+        ("raw-state", ["--env.state", "True"], "the global state has 40,000 numbers and networks take 0.0 MB"),
+        ("picture", [], None),
+    ],
+)
+def test_raw_pictures_are_warned_of_once(kind, options, said, tmp_path, capsys):
+    words = ["train", "random", "pettingzoo:habits", "--env.arguments", f"kind: {kind}", "--env.lanes", "1", *options]
+    assert main([*words, "--steps", "4", "--episodes", "1", "--out", str(tmp_path / "run")]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.count("reduce pictures before") == (said is not None)
+    assert said is None or said in told
+
+
+def test_reduced_pictures():
+    game = make("pettingzoo:small_pictures", lanes=1)
+    field = game.spec.groups["a"].obs[0]
+    assert (field.shape, field.dtype) == ((13, 13), "uint8")
+    assert check_environment(game, steps=8) == []
+    game.close()
+
+
+def test_a_reduced_picture_is_the_mean_of_its_squares():
+    picture = np.zeros((4, 6, 3), np.uint8)
+    picture[:2, :2] = [[[0] * 3, [100] * 3], [[100] * 3, [200] * 3]]
+    assert smaller(picture, 2).tolist() == [[100, 0, 0], [0, 0, 0]]
+    assert smaller(picture[..., 0], 3).shape == (2, 2)
+
+
+@pytest.mark.parametrize("kind", ["game", "counts", "dict-obs"])
+def test_only_pictures_are_reduced(kind):
+    with pytest.raises(BadInput, match="which is no picture"):
+        reduced(habits.parallel_env(kind), 2)
+    with pytest.raises(BadInput, match="`factor` must be at least 1"):
+        reduced(habits.parallel_env("raw-picture"), 0)

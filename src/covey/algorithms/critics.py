@@ -22,7 +22,7 @@ from covey.core.errors import BadInput
 from covey.core.types import Groups, Metrics, Spec, action_size
 from covey.learning.targets import masked_mean
 from covey.nn.joint import View, others, ravel, views
-from covey.nn.neighbors import gathered, living, neighborhood, row_size, table
+from covey.nn.neighbors import Slots, gathered, neighborhood, products, row_size, slots, table
 from covey.nn.nets import MLP, Linear, linears
 
 ACTIVATIONS: dict[str, Callable] = {"relu": jax.nn.relu, "tanh": jnp.tanh, "identity": lambda x: x}
@@ -202,21 +202,22 @@ class Neighbors(GroupCritic):
         return {name: draw(k, name) for name, k in zip(groups, keys, strict=True)}
 
     def values(self, params, spec, name, scene):
-        net = params[name]
+        net, where = params[name], slots(spec, scene.alive, scene.neighbors[name])
         data = {group: jnp.concatenate([scene.obs[group], scene.action[group]], -1) for group in spec.groups}
-        rows = gathered(table(spec, scene.alive, data), scene.neighbors[name])  # [B, n, M, R]
-        own = jnp.concatenate([scene.obs[name], scene.own], -1)
-        around = (
-            _pooled(net.message, own, rows, living(spec, rows)) if net.message else rows.reshape(*own.shape[:-1], -1)
-        )
+        rows, own = table(spec, scene.alive, data), jnp.concatenate([scene.obs[name], scene.own], -1)
+        if net.message is None:
+            around = gathered(rows, where).reshape(*own.shape[:-1], -1)
+        else:
+            around = _mean_message(net.message, own, rows, where)
         return net.out(jnp.concatenate([own, around], -1))[..., 0], ()
 
 
-def _pooled(layer: Linear, own: Any, rows: Any, there: Any) -> Any:
-    """The mean message [B, n, width] of those who are `there` [B, n, M], from their rows [B, n, M, R]."""
-    mine, theirs = jnp.split(layer.weight, [own.shape[-1]], axis=1)  # the own part once, not for every neighbor
-    message = jax.nn.relu((own @ mine.T + layer.bias)[..., None, :] + rows @ theirs.T)
-    return (there[..., None] * message).sum(-2) / jnp.maximum(there.sum(-1), 1.0)[..., None]
+def _mean_message(layer: Linear, own: Any, rows: Any, where: Slots) -> Any:
+    """The mean message [B, n, width] to agents with data `own` [B, n, D], from their neighbors' rows."""
+    mine, theirs = jnp.split(layer.weight, [own.shape[-1]], axis=1)
+    message = jax.nn.relu((own @ mine.T + layer.bias)[..., None, :] + products(rows, theirs, where))
+    total = jnp.where(where.there[..., None], message, 0.0).sum(-2)
+    return total / jnp.maximum(where.there.sum(-1, keepdims=True), 1)
 
 
 class HeadsNet(NamedTuple):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from covey.core.types import Groups, Spec, TimeStep
 from covey.nn.encoders import Encoded, Encoders
 from covey.nn.joint import observations, others
-from covey.nn.neighbors import gathered, neighborhood, row_size, table
+from covey.nn.neighbors import gathered, neighborhood, row_size, slots, table
 
 Sees = Literal["own", "team", "agent", "neighbors"]
 """The agent's own observation; the team's (the global state where the world offers one, else everybody's observation);
@@ -94,7 +94,7 @@ def view_of(spec: Spec, name: str, sees: Sees, sight: Sight) -> Any:
     if sees == "own":
         return obs[name]
     if sees == "neighbors":
-        around = gathered(table(spec, now.alive, obs), now.neighbors[name])
+        around = gathered(table(spec, now.alive, obs), slots(spec, now.alive, now.neighbors[name]))
         return jnp.concatenate([obs[name], around.reshape(size, -1)], 1)
     if sees == "team":
         team = state or [x.reshape(-1) for x in obs.values()]

@@ -39,8 +39,8 @@ def parse_with_environment(
 ) -> tuple[Any, Any]:
     """A `kind` from the arguments of a command, and the environment that they ask for; None where they name none.
 
-    id_of: the environment's id, from the words and the flags of a first look at the arguments. make: what makes the
-    environment of its id and options.
+    id_of: the environment's id, from the words and the flags of a first look at the arguments. make: from the id and
+    its options to the environment.
     """
     words, given = scan(args, switches(kind))
     id = id_of(words, given)

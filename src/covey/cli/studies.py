@@ -55,7 +55,8 @@ def reproduce(args: list[str]) -> int:
 class BenchArguments:
     """Measure how fast this machine is: steps and updates a second, beside PyTorch too, compile time and memory.
 
-    Benchmarks: stepping, updates, torch, seeds, training, ppo, jaxmarl, workers, battle, soldiers, population, memory.
+    Benchmarks: stepping, updates, torch, seeds, training, ppo, jaxmarl, workers, battle, soldiers, population,
+    neighbors, memory.
 
     Examples:
       covey bench

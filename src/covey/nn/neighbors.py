@@ -7,8 +7,9 @@ What an agent sees of its M neighbors is M rows of it, so memory grows with n M,
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -46,18 +47,55 @@ def table(spec: Spec, alive: Groups, data: Groups) -> Any:
     return jnp.concatenate(blocks, -2)
 
 
-def gathered(rows: Any, neighbors: tuple[Any, Any]) -> Any:
-    """Of rows [..., N, R] those of listed neighbors, (index, mask) [..., n, M]: [..., n, M, R], zero where nobody is.
+class Slots(NamedTuple):
+    """Where the rows of listed neighbors are in a flat table, and which slots hold a living one."""
 
-    One gather of whole rows out of a flat table, which neither processors nor GPUs do number by number.
-    """
+    row: Any  # [..., n, M]  int32
+    there: Any  # [..., n, M]  bool
+
+
+def slots(spec: Spec, alive: Groups, neighbors: tuple[Any, Any]) -> Slots:
+    """The slots of agents with these neighbors, (index, mask) [..., n, M], where `alive` is [..., n] by group."""
+    everybody = jnp.concatenate([alive[name] for name in spec.groups], -1)
+    *lead, count = everybody.shape
     index, mask = neighbors
-    *lead, count, size = rows.shape
     first = count * jnp.arange(math.prod(lead), dtype=jnp.int32).reshape(*lead, 1, 1)
-    found = rows.reshape(-1, size).at[first + jnp.clip(index, 0, count - 1)].get(mode="promise_in_bounds")
-    return jnp.where(mask[..., None], found, 0.0)
+    row = first + jnp.clip(index, 0, count - 1)
+    return Slots(row, mask & _taken(everybody.reshape(-1), row))
 
 
-def living(spec: Spec, rows: Any) -> Any:
-    """Which of the rows [..., R] are of living agents, float32 [...]: 1 or 0."""
-    return rows[..., : len(spec.groups)].sum(-1)
+def gathered(rows: Any, where: Slots) -> Any:
+    """Of rows [..., N, R] those of neighbors: [..., n, M, R], zero where nobody is there."""
+    return jnp.where(where.there[..., None], _taken(rows.reshape(-1, rows.shape[-1]), where.row), 0.0)
+
+
+def products(rows: Any, weight: Any, where: Slots) -> Any:
+    """What a layer's weight [H, R] makes of the rows of neighbors: [..., n, M, H], anything where nobody is there.
+
+    Everybody's row is multiplied once, and M products are gathered. The gradient of the weight gathers rows instead of
+    summing into them in some order, which processors do slowly and GPUs differently each time.
+    """
+    return _products(rows.reshape(-1, rows.shape[-1]), weight, where.row)
+
+
+@jax.custom_vjp
+def _products(rows: Any, weight: Any, row: Any) -> Any:
+    return _taken(rows @ weight.T, row)
+
+
+def _products_forward(rows: Any, weight: Any, row: Any) -> tuple[Any, tuple[Any, Any, Any]]:
+    return _products(rows, weight, row), (rows, weight, row)
+
+
+def _products_backward(kept: tuple[Any, Any, Any], slope: Any) -> tuple[Any, Any, None]:
+    rows, weight, row = kept
+    flat = slope.reshape(-1, len(weight))
+    of_weight = flat.T @ _taken(rows, row.reshape(-1))
+    return jnp.zeros_like(rows).at[row.reshape(-1)].add(flat @ weight), of_weight, None
+
+
+_products.defvjp(_products_forward, _products_backward)
+
+
+def _taken(flat: Any, row: Any) -> Any:
+    return flat.at[row].get(mode="promise_in_bounds")

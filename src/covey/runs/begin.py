@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import equinox as eqx
 import jax
 
 from covey.core.errors import BadInput
+from covey.core.interrupts import interruptible
 from covey.core.loop import as_arguments, start, start_hosted
 from covey.core.mesh import place
 from covey.core.types import Run
@@ -51,8 +53,10 @@ class HostFacts(NamedTuple):
     train_s: float = 0.0
 
 
-def begin(config: Config, folder: Path, resume: bool, screen: View) -> tuple[Run, HostFacts]:
-    """A fresh run, or the one in the newest whole checkpoint of `folder`."""
+def begin(
+    config: Config, folder: Path, resume: bool, screen: View, between: Callable[[], None]
+) -> tuple[Run, HostFacts]:
+    """A fresh run, or the one in the newest whole checkpoint of `folder`. What `between` raises ends the wait."""
     saved = checkpoint.latest(folder / checkpoint.CHECKPOINTS) if resume else None
     if config.end != config.steps:
         screen.note(f"{config.steps:,} steps are rounded up to {config.end:,} ({config.iteration:,} an iteration).")
@@ -64,7 +68,7 @@ def begin(config: Config, folder: Path, resume: bool, screen: View) -> tuple[Run
     abstract = jax.eval_shape(partial(start, config.environment, config.algorithm, lanes=config.envs), config.keys)
     _show_memory(config, abstract, screen)
     if saved is None:
-        return place(_start(config)), HostFacts(_pace(config))
+        return place(interruptible(_start, between)(config)), HostFacts(_pace(config))
     return place(checkpoint.restore(_checked(config, folder, saved, screen), abstract)), _facts(config, saved)
 
 
@@ -103,6 +107,9 @@ def _begin_hosted(config: Config, folder: Path, saved: Saved | None, screen: Vie
 def _show_memory(config: Config, abstract: Run, screen: View) -> None:
     plan = memory.plan(config, abstract)
     screen.note(plan.text())
+    warning = memory.large_observations(config.environment.spec, plan.networks)
+    if warning:
+        screen.note(warning)
     plan.demand()
 
 

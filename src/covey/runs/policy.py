@@ -125,7 +125,12 @@ def _saved(folder: Path, step: int | None) -> checkpoint.Saved:
 
 def load(folder: str | Path, seed: int = 0, environment: Any = None) -> Policy:
     """The policy of a run's seed number `seed` (counted from 0), from its newest checkpoint."""
-    config, agents, step, _ = open_run(folder, environment)
+    return policy_of(open_run(folder, environment), folder, seed)
+
+
+def policy_of(trained: Trained, folder: str | Path, seed: int) -> Policy:
+    """As `load`, of a run that is open."""
+    config, agents, step, _ = trained
     if not 0 <= seed < config.seeds:
         raise BadInput(f"the run {folder} has the seeds 0 to {config.seeds - 1}, and seed {seed} was asked for.")
     state = jax.tree.map(lambda x: x[seed], agents)

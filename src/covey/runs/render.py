@@ -1,7 +1,8 @@
 """Films of what a trained team does: a run folder in, a GIF and a page that plays in any browser out.
 
 An environment that can be drawn has `draw(axes, state, now, action=None, history=None)`, which paints one frame on new
-matplotlib axes, and may say in `picture` how many inches a frame measures.
+matplotlib axes, and may say in `picture` how many inches a frame measures. One outside JAX has `camera`
+(`covey.core.environment:HostEnvironment`) and draws itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from covey.core.environment import evaluation_world
+from covey.core.environment import HostEnvironment, evaluation_world
 from covey.core.errors import BadInput
 from covey.runs import episode as episodes
 from covey.runs.attention import draw_attention
@@ -28,7 +29,8 @@ from covey.runs.crediting import Curves, credits, draw_credits
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
-from covey.runs.policy import Policy, load
+from covey.runs.hosted_episode import Filmed, film_hosted
+from covey.runs.policy import Policy, open_run, policy_of
 
 FILMS = (".gif", ".html")
 STRIP = 2.4
@@ -74,42 +76,47 @@ def render(
     _check(out, episode, attention, agent, fps)
     if attention and credit:
         raise BadInput("`attention` is a figure and `credit` is part of a film: ask for one of them.")
-    policy = load(folder, seed, environment)
-    world = evaluation_world(policy.environment)
-    if not attention:
-        check_drawable(world)
+    trained = open_run(folder, environment)
+    policy = policy_of(trained, folder, seed)
     key = evaluation_keys(FINAL, seed + 1)[seed]
-    played = record(world, policy.algorithm, policy.state, key, lane=episode, step=policy.step)
+    if isinstance(policy.environment, HostEnvironment):
+        if credit:
+            raise BadInput(f"{policy.environment.spec.name!r} draws itself, without credit: leave out `credit`.")
+        shot = film_hosted(policy, key, lanes=trained.config.envs, number=episode, most=MOST_FRAMES)
+    else:
+        shot = _film_compiled(policy, key, episode, pictures=not attention, credit=credit)
     name = f"step-{int(policy.step)}-seed-{seed}-episode-{episode}"
     place = folder / "episodes" if out is None else out
     if attention:
-        figure, who = draw_attention(policy.algorithm, policy.state, played, agent)
+        figure, who = draw_attention(policy.algorithm, policy.state, shot.episode, agent)
         return [save(figure, place if place.suffix else place / f"attention-{who}-{name}.png")]
     if out is None:
-        episodes.save(played, place / f"{name}.npz")
+        episodes.save(shot.episode, place / f"{name}.npz")
     paths = [place] if place.suffix else [place / f"{name}{suffix}" for suffix in FILMS]
-    curves = credits(policy.algorithm, policy.state, played) if credit else {}
-    return film(world, played, paths, fps, folder.name, about(policy, seed, episode, played), curves)
+    return film(shot, paths, fps, folder.name, about(policy, seed, episode, shot.episode))
 
 
-def film(
-    environment: Any,
-    episode: Episode,
-    paths: Sequence[Path],
-    fps: float | None,
-    title: str,
-    notes: Mapping[str, str],
-    curves: Mapping[str, Curves] = NO_CURVES,
-) -> list[Path]:
-    """The episode as films under `paths`, of the kinds that their suffixes say; `curves` of every group below."""
-    times = moments(episode)
-    pictures = frames(environment, episode, times, curves)
+def _film_compiled(policy: Policy, key: Any, lane: int, *, pictures: bool, credit: bool) -> Filmed:
+    """The episode that an evaluation with `key` plays in `lane`; with `credit`, its curves are below every frame."""
+    stage = evaluation_world(policy.environment)
+    if pictures:
+        check_drawable(stage)
+    played = record(stage, policy.algorithm, policy.state, key, lane=lane, step=policy.step)
+    if not pictures:
+        return Filmed(played, {})
+    curves, times = credits(policy.algorithm, policy.state, played) if credit else {}, moments(played)
+    return Filmed(played, dict(zip(times, frames(stage, played, times, curves), strict=True)))
+
+
+def film(shot: Filmed, paths: Sequence[Path], fps: float | None, title: str, notes: Mapping[str, str]) -> list[Path]:
+    """The pictures as films under `paths`, of the kinds that their suffixes say."""
+    pictures = list(shot.frames.values())
     fps = float(np.clip(len(pictures) / 8.0, 3.0, 15.0)) if fps is None else fps
     for path in paths:
         if path.suffix == ".gif":
             to_gif(pictures, path, fps)
         else:
-            to_html(pictures, path, fps, title, facts(episode, times), notes)
+            to_html(pictures, path, fps, title, facts(shot.episode, list(shot.frames)), notes)
     return list(paths)
 
 

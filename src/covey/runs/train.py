@@ -32,7 +32,7 @@ from covey.runs.config import Config, Origin
 from covey.runs.files import locked
 from covey.runs.live import view
 from covey.runs.session import Result, Session
-from covey.runs.stopping import requests
+from covey.runs.signals import Stopped, requests
 
 
 def train(
@@ -115,22 +115,24 @@ def execute(
     quiet: bool = False,
     trackers: Iterable[str | journal.Tracker] = (),
 ) -> Result:
-    """Run `config` in the folder `out`. Asked to stop (Ctrl-C, SIGTERM), it saves and raises `Stopped`."""
+    """Run `config` in the folder `out`. A signal that asks it to stop makes it save and raise `Stopped`."""
     use_compilation_cache()
     folder = run_folder(config, out, resume)
     trackers = list(trackers)
     journal.require(trackers)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(folder))
-        request = stack.enter_context(requests())
-        screen = stack.enter_context(view(quiet))
-        run, progress = begin(config, folder, resume, screen)
+        request, screen = stack.enter_context(requests(stack.enter_context(view(quiet))))
+        try:
+            run, progress = begin(config, folder, resume, screen, request.obey)
+        except Stopped as stopped:
+            stopped.sentence = "stopped before training began: nothing was changed."
+            screen.note(stopped.sentence)
+            raise
         configs.write(config, folder / "config.yaml")
         following = journal.track(trackers, folder, folder.name, configs.settings(config))
         log = stack.enter_context(journal.opened(folder, following))
-        session = Session(config, folder, run, progress, log, screen)
-        session.to_the_end(request)
-        return session.finish()
+        return Session(config, folder, run, progress, log, screen, request).to_the_end()
 
 
 def run_folder(config: Config, out: str | Path | None, resume: bool) -> Path:

@@ -30,7 +30,7 @@ from covey.core.mesh import place
 from covey.learning.replay import Replay
 from covey.runs import config, memory
 from covey.runs.tables import Column, Table, give, reports
-from covey.studies.crowds import battle_stepping, population, soldiers
+from covey.studies.crowds import battle_stepping, neighbors, population, soldiers
 from covey.studies.peers import jaxmarl_stepping, ppo_training, workers
 from covey.studies.timing import Effort, Loop, Row, enough, in_turns, rate, row
 
@@ -247,6 +247,7 @@ BENCHES: dict[str, Bench] = {
     "battle": Bench(battle_stepping, "battles beside one process of MAgent2, in turns."),
     "soldiers": Bench(soldiers, "more and more soldiers in a battle."),
     "population": Bench(population, "an update of mean-field Q-learning, against the number of agents."),
+    "neighbors": Bench(neighbors, "MADDPG whose critics see everybody, beside one critic of six neighbors."),
     "memory": Bench(memory_plan, "the memory that a run is said to need, and what it takes."),
 }
 

@@ -9,7 +9,7 @@ Terry et al. 2021, https://pettingzoo.farama.org.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,9 +95,9 @@ class PettingZoo:
             self._evaluation = self._again()
         return self._evaluation
 
-    def camera(self) -> Lanes:
-        """One lane more, which can also draw itself: `picture()` returns RGB bytes [H, W, 3]."""
-        return self._source.drawn()([0])
+    def camera(self, watch: Callable[[np.ndarray], None]) -> Lanes:
+        """One lane more; `watch` is shown every time step of it as the environment draws it, RGB uint8 [H, W, 3]."""
+        return self._source.drawn()([0], watch)
 
     def close(self) -> None:
         self._inner.close()

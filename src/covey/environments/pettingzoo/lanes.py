@@ -24,7 +24,10 @@ from covey.environments.pettingzoo.game import Broken, Game, layers
 
 
 class Lanes:
-    """One game a lane; lane i's first episode after a `reset` is decided by seed i."""
+    """One game a lane; lane i's first episode after a `reset` is decided by seed i.
+
+    `watch` is shown a picture of the first lane after every reset and step, before anything begins anew.
+    """
 
     def __init__(
         self,
@@ -33,9 +36,11 @@ class Lanes:
         name: str,
         time_limit: int | None = None,
         state: bool = False,
+        watch: Callable[[np.ndarray], None] | None = None,
     ):
         self.games = [Game(make(), name) for _ in seeds]
         self.seeds = list(seeds)
+        self.watch = watch
         self.time_limit = time_limit or limit_of_black_death(self.games[0].env)
         observations, _ = self.games[0].reset(self.seeds[0])
         shared = self.games[0].state(observations) if state else None
@@ -54,6 +59,7 @@ class Lanes:
         self.now = self._blank()
         for lane, seed in enumerate(self.seeds):
             self._begin(self.now, lane, seed)
+        self._look()
         self._demand_finite(self.now)
         return copied(self.now)
 
@@ -63,6 +69,7 @@ class Lanes:
         quick = {name: x.tolist() if x.ndim == 2 else x for name, x in quick.items()}  # plain numbers, one an agent
         for lane in range(self.lanes):
             self._play(then, lane, {name: x[lane] for name, x in quick.items()})
+        self._look()
         self._demand_finite(then)
         self.now, blank = copied(then), self._blank(1)
         for lane in np.flatnonzero(then.last):
@@ -85,17 +92,6 @@ class Lanes:
         game.show(now, 0, observations, infos, agents)
         return rebuild(now, (x[0] for x in leaves(now)))
 
-    def picture(self) -> np.ndarray:
-        """The first lane as the environment draws it: RGB uint8 [H, W, 3]."""
-        game = self.games[0]
-        drawn = np.asarray(game.env.render())
-        if drawn.dtype != np.uint8 or drawn.ndim != 3 or drawn.shape[2] not in (3, 4):
-            raise Broken(
-                f"{game.name} cannot be drawn: with `render_mode='rgb_array'` its `render` has to return bytes of the "
-                f"shape (height, width, 3)."
-            )
-        return drawn[..., :3].copy()
-
     # ------------------------------------------------------------------------------------------------------ by lanes
 
     def _begin(self, now: TimeStep, lane: int, seed: int | None) -> None:
@@ -108,7 +104,7 @@ class Lanes:
         game = self.games[lane]
         acting, waiting = game.there, game.waiting()
         outcome = game.step(action)
-        late = self.time_limit is not None and game.clock >= self.time_limit
+        late = self.time_limit is not None and (game.clock or 0) >= self.time_limit
         last = late or not game.there
         game.end([*acting, *waiting], outcome, last, late)
         for agent in (*acting, *waiting):
@@ -133,6 +129,19 @@ class Lanes:
                 f"{self.games[lane].moment()}: networks need arrays of one size, so fill it up, or leave out `state`."
             )
         now.state[lane] = state
+
+    def _look(self) -> None:
+        """Show the first lane to who watches, as the environment draws it."""
+        if self.watch is None:
+            return
+        game = self.games[0]
+        drawn = np.asarray(game.env.render())
+        if drawn.dtype != np.uint8 or drawn.ndim != 3 or drawn.shape[2] not in (3, 4):
+            raise Broken(
+                f"{game.name} cannot be drawn: with `render_mode='rgb_array'` its `render` has to return bytes of the "
+                "shape (height, width, 3)."
+            )
+        self.watch(drawn[..., :3].copy())
 
     def _demand_finite(self, now: TimeStep) -> None:
         """Everything was finite: looked at once for all lanes and agents, because that is quick."""

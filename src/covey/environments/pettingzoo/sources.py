@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from covey.core.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from covey.environments.pettingzoo.lanes import Lanes
 
 NEEDED = ("gymnasium", "pettingzoo")
@@ -32,12 +34,12 @@ class Source(NamedTuple):
     time_limit: int | None = None
     state: bool = False
 
-    def __call__(self, seeds: Sequence[int]) -> Lanes:
-        """One game for each seed, in this process."""
+    def __call__(self, seeds: Sequence[int], watch: Callable[[np.ndarray], None] | None = None) -> Lanes:
+        """One game for each seed, in this process; `watch` is shown pictures of the first."""
         from covey.environments.pettingzoo.lanes import Lanes
 
         make = functools.partial(game_of, self.module, self.settings)
-        return Lanes(make, seeds, f"pettingzoo:{self.module}", self.time_limit, self.state)
+        return Lanes(make, seeds, f"pettingzoo:{self.module}", self.time_limit, self.state, watch)
 
     def drawn(self) -> Source:
         """The same, of environments that can draw themselves."""
@@ -91,7 +93,7 @@ def registered(id: str) -> Callable[..., Any]:
             continue
         if isinstance(spec.entry_point, str):  # imported by us first, who know what to install
             imported(f"pettingzoo:{id}", spec.entry_point.partition(":")[0])
-        return functools.partial(registration.make, kind, spec)
+        return functools.partial(registration.make, kind, spec)  # type: ignore[call-overload]
     known = {name.replace("-v", "_v") for name in (*registration.parallel_registry, *registration.aec_registry)}
     family, _, name = id.partition("/")
     if family in MOVED:

@@ -45,8 +45,8 @@ def read_network(path: Path, text: str, capacity: float | None = None) -> Parsed
     for edge in graph.iterfind("edge"):
         if edge.get("directed", str(directed).lower()) != str(directed).lower():
             raise fail(path, line_of(edge), "an edge is directed and others are not; write every direction as an edge.")
-        ends = (_id(path, edge, end) for end in ("source", "target"))
-        edges.append(Edge(*ends, _facts(path, edge, keys["edge"]), line_of(edge)))
+        source, target = _id(path, edge, "source"), _id(path, edge, "target")
+        edges.append(Edge(source, target, _facts(path, edge, keys["edge"]), line_of(edge)))
     return network_of(path, Graph(nodes, edges, directed), capacity)
 
 
@@ -66,7 +66,7 @@ def _keys(path: Path, root: Element, kind: str) -> dict[str, Key]:
             continue
         id = _id(path, key, "id")
         if id in keys:
-            raise fail(path, line_of(key), f"the key {id!r} of a {kind} comes twice; give each an id of its own.")
+            raise fail(path, line_of(key), f"the key {id!r} for <{kind}> comes twice; give each an id of its own.")
         default = key.findtext("default")
         keys[id] = Key(key.get("attr.name", id), default)
     return keys
@@ -80,7 +80,7 @@ def _facts(path: Path, owner: Element, keys: dict[str, Key]) -> dict[str, str]:
         id = data.get("key", "")
         if id not in keys:
             raise fail(
-                path, line_of(data), f"no key {id!r} is declared for a {owner.tag}; declare it, or drop the data."
+                path, line_of(data), f"no key {id!r} is declared for the <{owner.tag}>; declare it, or drop the data."
             )
         if keys[id].name in given:
             raise fail(path, line_of(data), f"the {owner.tag} has {keys[id].name} twice; keep one.")

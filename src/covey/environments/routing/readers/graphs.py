@@ -112,8 +112,9 @@ def _lower(path: Path, owner: str, line: int, stated: Facts) -> dict[str, Any]:
     """Attributes with names in lower case; `BadInput` where two of one name differ."""
     facts: dict[str, Any] = {}
     for key, value in stated.items():
-        if facts.setdefault(str(key).lower(), value) != value:
-            raise fail(path, line, f"{owner} has {key} twice, {facts[key.lower()]!r} and {value!r}; keep one.")
+        other = facts.setdefault(str(key).lower(), value)
+        if other is not value and other != value:
+            raise fail(path, line, f"{owner} has {key} twice, {other!r} and {value!r}; keep one.")
     return facts
 
 
@@ -179,9 +180,9 @@ def _names(nodes: list[Node]) -> list[str]:
 
 def _place(stated: Facts) -> tuple[float, float] | None:
     facts = {str(key).lower(): value for key, value in stated.items()}
-    pairs = [(facts.get(x), facts.get(y)) for x, y in PLACES]
+    pairs: list[Any] = [(facts.get(x), facts.get(y)) for x, y in PLACES]
     if isinstance(facts.get("pos"), (list, tuple)) and len(facts["pos"]) == 2:
-        pairs.insert(0, tuple(facts["pos"]))
+        pairs.insert(0, facts["pos"])
     return next(((float(x), float(y)) for x, y in pairs if is_number(x) and is_number(y)), None)
 
 

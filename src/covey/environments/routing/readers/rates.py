@@ -149,8 +149,9 @@ def _step(said: dict[str, str | None]) -> float:
     """What the unit of a term is in Mbit/s."""
     if said["base"] is not None:  # 10GBASE-T, 100BASE-TX
         return STEP[said["base"].lower() or "m"]
-    unit = next(said[kind] for kind in ("capitals", "ethernet", "bits", "bytes", "word", "bare") if said[kind])
-    return STEP[unit[0].lower() if unit[0].lower() in STEP else ""]
+    units = (said[kind] for kind in ("capitals", "ethernet", "bits", "bytes", "word", "bare"))
+    prefix = next(unit[0].lower() for unit in units if unit)
+    return STEP[prefix if prefix in STEP else ""]
 
 
 def _sums(rates: list[float], between: list[str]) -> list[float]:
