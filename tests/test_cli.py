@@ -250,13 +250,34 @@ def test_reproduce_and_bench_hand_on_what_they_got(monkeypatch, tmp_path, capsys
     assert capsys.readouterr().out.strip() == str(tmp_path)
 
 
-@pytest.mark.parametrize(("said", "level"), [(None, "3"), ("0", "0")])
-def test_the_compiler_is_quiet_unless_somebody_wants_to_hear_it(said, level, monkeypatch):
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", said or "")
-    if said is None:
-        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
-    assert main(["--version"]) == 0
-    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
+SCRIPT = """
+import os
+import covey
+run = covey.train("random", "toy/discrete", steps=20, episodes=2, out=os.environ["OUT"], quiet=True)
+print(os.environ["TF_CPP_MIN_LOG_LEVEL"])
+print(run)
+"""
+
+
+def test_a_plain_script_is_quiet_the_second_time_too(tmp_path):
+    """Programs come from the disk then, and the compiler has something to say about each."""
+    environ = {x: y for x, y in os.environ.items() if x != "TF_CPP_MIN_LOG_LEVEL"} | {"COVEY_CACHE": str(tmp_path)}
+    for number in "12":
+        environ["OUT"] = str(tmp_path / number)
+        done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environ, check=True)
+        assert done.stderr == ""
+        level, shown = done.stdout.splitlines()
+        assert level == "3"
+        assert shown.startswith("<random in toy/discrete, 20 steps: return/a/mean_agent ")
+        assert environ["OUT"] in shown
+    assert list(tmp_path.glob("xla/*")), "there were programs on the disk"
+
+
+def test_the_compiler_is_heard_where_somebody_wants_to():
+    program = "import os, covey; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    environ = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environ, check=True)
+    assert done.stdout == "0\n"
 
 
 def test_ctrl_c(monkeypatch):
