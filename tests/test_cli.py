@@ -15,7 +15,7 @@ import pytest
 
 from covey import algorithms, environments
 from covey.algorithms import ALIASES
-from covey.algorithms.critics import AttentionHeads, Joint
+from covey.algorithms.critics import AttentionHeads, Joint, Neighbors
 from covey.algorithms.ddpg import DDPG
 from covey.cli import COMMANDS, main
 from covey.cli.configure import configure, everything, from_names
@@ -131,6 +131,7 @@ def test_defaults_are_the_alias():
         ("--twin True --delay 2", lambda c: c.algorithm.twin and c.algorithm.delay == 2),
         ("--teammates joint", lambda c: c.algorithm.teammates == "joint"),
         ("--critic.heads 8", lambda c: c.algorithm.critic == AttentionHeads(heads=8)),
+        ("--critic neighbors --critic.pool concat", lambda c: c.algorithm.critic == Neighbors(pool="concat")),
         ("--critic joint --critic.width 64", lambda c: c.algorithm.critic == Joint(width=64)),
         ("--critic.width 64 --critic joint", lambda c: c.algorithm.critic == Joint(width=64)),
         ("--replay.capacity 2e4", lambda c: c.algorithm.replay.capacity == 20_000),

@@ -22,6 +22,7 @@ import numpy as np
 
 from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
+from covey.core.optional import offered
 from covey.core.types import Groups, Spec, TimeStep
 from covey.runs import checkpoint
 from covey.runs import config as configs
@@ -65,7 +66,7 @@ class Policy(NamedTuple):
         observations, infos: what its `reset` or `step` returned. agents: its `agents`, who act next. BadInput where
         the policy was trained in no PettingZoo environment, or in one of another kind.
         """
-        if not hasattr(self.environment, "named"):
+        if offered(self.environment, "named") is None:
             raise BadInput(
                 f"the policy was trained in {self.environment.spec.name!r}, which is not PettingZoo's: give `act` a "
                 "time step of it."
@@ -105,8 +106,8 @@ def open_run(folder: str | Path, environment: Any = None, step: int | None = Non
     saved = _saved(folder, step)
     checkpoint.check(saved, identity(config))
     abstract = jax.eval_shape(jax.vmap(partial(config.algorithm.init, lanes=config.envs)), config.keys)
-    if saved.folder.parent == folder / checkpoint.POLICIES:
-        abstract = config.algorithm.acting(abstract)
+    if saved.folder.parent == folder / checkpoint.POLICIES or not checkpoint.fits(saved, abstract, "agent"):
+        abstract = config.algorithm.acting(abstract)  # what only learning needs may be of an earlier version
     agents = checkpoint.restore(saved, abstract, part="agent")
     return Trained(config, agents, saved.step, saved.passed_over)
 

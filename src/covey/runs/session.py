@@ -17,6 +17,7 @@ from covey.core.algorithm import Algorithm
 from covey.core.errors import Diverged
 from covey.core.interrupts import interruptible
 from covey.core.loop import Interrupted, compiled, hosted, learns
+from covey.core.optional import offered
 from covey.core.types import Run
 from covey.runs import checkpoint, journal, memory
 from covey.runs import config as configs
@@ -194,7 +195,7 @@ class Session:
 
     def evaluate_on_the_way(self) -> None:
         environment = self.config.environment
-        if not self.config.hosted or hasattr(environment, "evaluation"):
+        if not self.config.hosted or offered(environment, "evaluation"):
             evaluation = self.evaluate(self.number())
         elif self._can_save_environment():
             paused = environment.save()
@@ -264,7 +265,7 @@ class Session:
         return sentence
 
     def _can_save_environment(self) -> bool:
-        return hasattr(self.config.environment, "save") and hasattr(self.config.environment, "restore")
+        return all(offered(self.config.environment, name) for name in ("save", "restore"))
 
     def _go_on(self) -> str:
         return f"go on with `--resume --out {self.folder}`"
@@ -302,7 +303,7 @@ class Session:
 
 def warmup(algorithm: Algorithm) -> int:
     """Environment steps before any part of `algorithm` learns at full pace."""
-    return max([algorithm.plan.warmup, *(warmup(part) for part in getattr(algorithm, "parts", ()))])
+    return max([algorithm.plan.warmup, *(warmup(part) for part in offered(algorithm, "parts") or ())])
 
 
 def _round_up(number: int, unit: int) -> int:
