@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""An environment outside JAX for tests of signals: it can be saved, takes its time, and plays in workers or here."""
-=======
 """An environment outside JAX for the tests of signals: it can be saved, takes its time, and plays in workers, too."""
->>>>>>> signals
 
 from __future__ import annotations
 

@@ -23,14 +23,9 @@ def train(args: list[str]) -> int:
             "`covey train` needs an algorithm and an environment, such as `covey train att-maddpg routing/small`."
         )
     from covey.cli.configure import configure
-<<<<<<< HEAD
     from covey.cli.tables import evaluation_table
     from covey.runs.tables import show
-    from covey.runs.train import execute
-=======
-    from covey.cli.tables import show_evaluation
     from covey.runs.train import execute, made_here
->>>>>>> signals
 
     config, settings = configure(args, words, given, file)
     where = {"out": settings.out, "resume": settings.resume, "trackers": settings.tracker}

@@ -6,8 +6,8 @@
     Episodes         whole episodes
 
 What cannot be learned from is drawn again: a step whose successor is not known, a sequence that shares a step with
-another one of the batch. So the rest keeps the shares that were asked for, at a cost that does not depend on how much is
-kept. Where every try fails, the weight is 0.
+another one of the batch. So the rest keeps the shares that were asked for, at a cost that does not depend on how much
+is kept. Where every try fails, the weight is 0.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Sequences(Sampler):
 
     A sequence begins with a step that was drawn by its age, and stops after `length` steps, at the end of its episode,
     or with the newest step whose successor is known. `then` of its last step is what came after it: at the end of an
-    episode, its final observation. No two sequences of a batch share a step; where fewer fit, the others' weights are 0.
+    episode, its final observation. No two sequences of a batch share a step; where fewer fit, other weights are 0.
     """
 
     length: int = eqx.field(static=True, default=64)
@@ -237,6 +237,6 @@ def _longest(sampler: Any, spec: Spec) -> int:
     longest = sampler.length or spec.time_limit
     if longest is None:
         raise BadInput(
-            f"the environment {spec.name!r} does not say how long its episodes are at most: give the sampler a `length`."
+            f"{spec.name!r} does not say how long its episodes are at most: give the sampler a `length`."
         )
     return longest
