@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput, Diverged
-from covey.core.types import Box, Groups, Spec, Splits, TimeStep
+from covey.core.types import Box, Group, Groups, Spec, Splits, TimeStep
 
 NAME = "faults"
 """What the loop calls them, beside the names of metrics."""
@@ -39,7 +39,7 @@ def possible(spec: Spec, shown: bool) -> tuple[Fault, ...]:
     if not shown:
         return rewards
     actions = [Fault("action", name) for name, group in groups if isinstance(group.action, (Box, Splits))]
-    seen = [Fault("observation", name) for name, group in groups if _is_float(group.obs_dtype)]
+    seen = [Fault("observation", name) for name, group in groups if _floats(group)]
     state = [Fault("state")] if spec.state else []
     return (*actions, *rewards, *seen, *state)
 
@@ -57,8 +57,7 @@ def found(spec: Spec, shown: bool, earned: Groups, now: TimeStep, action: Groups
             case Fault("action", str(name)):
                 return _any_broken(action[name], now.alive[name])
             case Fault("observation", str(name)):
-                valid = spec.groups[name].obs_valid()
-                return jnp.any(jnp.stack([_any_broken(x.obs[name], x.alive[name], valid) for x in (now, then)]))
+                return jnp.any(jnp.stack([_broken_sight(spec.groups[name], x, name) for x in (now, then)]))
             case _:
                 return ~jnp.isfinite(then.state).all()
 
@@ -71,8 +70,16 @@ def _any_broken(x: Any, alive: Any, valid: Any = None) -> Any:
     return jnp.any(broken if valid is None else broken & valid)
 
 
-def _is_float(dtype: str) -> bool:
-    return np.issubdtype(np.dtype(dtype), np.floating)
+def _broken_sight(group: Group, now: TimeStep, name: str) -> Any:
+    """Is a number that a group observes not finite?"""
+    seen, valid = group.fields_of(now.obs[name]), group.obs_valid()
+    real = {} if valid is None else group.fields_of(valid)
+    return jnp.stack([_any_broken(seen[f], now.alive[name], real.get(f)) for f in _floats(group)]).any()
+
+
+def _floats(group: Group) -> list[str]:
+    """The fields of a group that can be other than finite."""
+    return [field.name for field in group.obs if np.issubdtype(np.dtype(field.dtype), np.floating)]
 
 
 def first(broken: Any, steps: Any) -> Any:

@@ -14,6 +14,7 @@ from covey.core.errors import BadInput
 from covey.core.interrupts import interruptible
 from covey.core.loop import as_arguments, start, start_hosted
 from covey.core.mesh import place
+from covey.core.optional import offered
 from covey.core.types import Run
 from covey.learning.buffer import Buffer, end_episodes
 from covey.runs import checkpoint, journal, memory
@@ -98,7 +99,7 @@ def _begin_hosted(config: Config, folder: Path, saved: Saved | None, screen: Vie
     if saved is None:
         return run, HostFacts(_pace(config))
     restored = checkpoint.restore(_checked(config, folder, saved, screen), abstract)
-    if saved.world is not None and hasattr(config.environment, "restore"):
+    if saved.world is not None and offered(config.environment, "restore"):
         config.environment.restore(saved.world)
         return restored, _facts(config, saved)
     screen.note(f"the world {config.environment.spec.name!r} cannot be saved: the run goes on with new episodes.")

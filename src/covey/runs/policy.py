@@ -22,6 +22,7 @@ import numpy as np
 
 from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
+from covey.core.optional import offered
 from covey.core.types import Groups, Spec, TimeStep
 from covey.runs import checkpoint
 from covey.runs import config as configs
@@ -65,7 +66,7 @@ class Policy(NamedTuple):
         observations, infos: what its `reset` or `step` returned. agents: its `agents`, who act next. BadInput where
         the policy was trained in no PettingZoo environment, or in one of another kind.
         """
-        if not hasattr(self.environment, "named"):
+        if offered(self.environment, "named") is None:
             raise BadInput(
                 f"the policy was trained in {self.environment.spec.name!r}, which is not PettingZoo's: give `act` a "
                 "time step of it."

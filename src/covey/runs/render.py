@@ -23,6 +23,7 @@ from PIL import Image
 
 from covey.core.environment import HostEnvironment, evaluation_world
 from covey.core.errors import BadInput
+from covey.core.optional import offered
 from covey.runs import episode as episodes
 from covey.runs.attention import draw_attention
 from covey.runs.crediting import Curves, credits, draw_credits
@@ -134,7 +135,7 @@ def _check(out: Path | None, episode: int, attention: bool, agent: str | None, f
 
 def check_drawable(environment: Any) -> None:
     """BadInput for a world that has no `draw`."""
-    if not hasattr(environment, "draw"):
+    if offered(environment, "draw") is None:
         raise BadInput(
             f"the world {environment.spec.name!r} cannot be drawn: give it a method "
             "`draw(axes, state, now, action=None, history=None)`."
@@ -159,7 +160,7 @@ def frames(
 ) -> list[np.ndarray]:
     """The episode (or its steps `times`) as pictures, RGB uint8 [height, width, 3]."""
     check_drawable(environment)
-    width, height = getattr(environment, "picture", (6.0, 6.3))
+    width, height = offered(environment, "picture") or (6.0, 6.3)
     whole = height + STRIP * len(curves)
     figure = blank(width, whole)
     figure.set_layout_engine("none")
