@@ -236,7 +236,5 @@ def _longest(sampler: Any, spec: Spec) -> int:
     """Steps of the longest episode."""
     longest = sampler.length or spec.time_limit
     if longest is None:
-        raise BadInput(
-            f"{spec.name!r} does not say how long its episodes are at most: give the sampler a `length`."
-        )
+        raise BadInput(f"{spec.name!r} does not say how long its episodes are at most: give the sampler a `length`.")
     return longest
