@@ -21,12 +21,15 @@ class EvaluateArguments:
     Examples:
       covey evaluate runs/first
       covey evaluate runs/first --episodes 200
+      covey evaluate runs/first@20000
     """
 
-    run: Annotated[Positional[Path | None], arg(metavar="RUN", help_behavior_hint="")] = None
-    """A run folder."""
+    run: Annotated[Positional[Path | None], arg(metavar="RUN|RUN@STEP", help_behavior_hint="")] = None
+    """A run folder, and a step of it that was kept (default: the newest)."""
     episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: as many as the run's own)")] = None
     """Episodes of each seed."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that the run names, though it was not trained by you on this machine."""
 
 
 def evaluate(args: list[str]) -> int:
@@ -38,7 +41,7 @@ def evaluate(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    trained = open_run(folder)
+    trained = open_run(folder, trust=asked.trust)
     _warn(trained.warnings)
     show_evaluation(evaluate_trained(trained, asked.episodes), trained.config)
     return 0
@@ -55,8 +58,8 @@ class RenderArguments:
       covey render runs/first --out attention.png --attention --agent router_A
     """
 
-    run: Annotated[Positional[Path | None], arg(metavar="RUN", help_behavior_hint="")] = None
-    """A run folder."""
+    run: Annotated[Positional[Path | None], arg(metavar="RUN|RUN@STEP", help_behavior_hint="")] = None
+    """A run folder, and a step of it that was kept (default: the newest)."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/episodes)")] = None
     """A .gif or .html file, or a folder for both; with --attention a .png, .svg or .pdf file, or a folder."""
     attention: FlagCreatePairsOff[bool] = False
@@ -71,6 +74,8 @@ class RenderArguments:
     """The seed of the run, counted from 0."""
     fps: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: about 8 seconds in all)")] = None
     """Frames per second."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that the run names, though it was not trained by you on this machine."""
 
 
 def render(args: list[str]) -> int:
@@ -81,7 +86,7 @@ def render(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "credit", "agent", "fps")}
+    how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "credit", "agent", "fps", "trust")}
     print("\n".join(str(path) for path in render(folder, asked.out, **how)))
     return 0
 
@@ -97,12 +102,14 @@ class CompareArguments:
       covey compare random assignment --environment navigation --episodes 100
     """
 
-    what: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN|ALGORITHM", help_behavior_hint="")] = ()
-    """Run folders, and ids of algorithms that need no training."""
+    what: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN|RUN@STEP|ALGORITHM", help_behavior_hint="")] = ()
+    """Run folders (RUN@STEP: at a step that was kept), and ids of algorithms that need no training."""
     environment: Annotated[str | None, arg(metavar="ID", help_behavior_hint="(default: the first run's)")] = None
     """The world to compare them in."""
     episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the first run's, or 32)")] = None
     """Episodes of each seed."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that a run names, though it was not trained by you on this machine."""
 
 
 def compare(args: list[str]) -> int:
@@ -117,7 +124,7 @@ def compare(args: list[str]) -> int:
 
     use_compilation_cache()
     world = None if asked.environment is None else environments.make(asked.environment)
-    comparison = compare(asked.what, world, asked.episodes)
+    comparison = compare(asked.what, world, asked.episodes, asked.trust)
     _warn(comparison.warnings)
     show_comparison(comparison)
     return 0
@@ -143,6 +150,8 @@ class TournamentArguments:
     """Games of every two contenders, at least."""
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Write the results there too."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that a run names, though it was not trained by you on this machine."""
 
 
 def tournament(args: list[str]) -> int:
@@ -158,7 +167,7 @@ def tournament(args: list[str]) -> int:
 
     use_compilation_cache()
     world = None if asked.environment is None else environments.make(asked.environment)
-    played = tournament(asked.what, world, asked.games)
+    played = tournament(asked.what, world, asked.games, asked.trust)
     _warn(played.warnings)
     show_tournament(played)
     if asked.json:

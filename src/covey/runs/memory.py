@@ -72,6 +72,13 @@ def plan(config: Config, abstract: Any) -> MemoryPlan:
     )
 
 
+def demand_room(count: int, what: str) -> None:
+    """BadInput where `what` takes more than so many bytes as this machine has left."""
+    left = machine_memory()
+    if left is not None and count > left:
+        raise BadInput(f"{what} take {_megabytes(count)}, and {_megabytes(left)} are available on this machine.")
+
+
 def available(seeds: int, lanes: int) -> int | None:
     """Bytes left on the devices that share `seeds` x `lanes`: the machine's memory on CPUs."""
     device = jax.devices()[0]

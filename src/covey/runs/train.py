@@ -26,10 +26,11 @@ from covey.runs import config as configs
 from covey.runs import journal
 from covey.runs.begin import begin
 from covey.runs.config import Config, Origin
-from covey.runs.files import locked
+from covey.runs.files import demand_plain, locked, reading
 from covey.runs.live import view
 from covey.runs.session import Result, Session
 from covey.runs.stopping import requests
+from covey.runs.trust import is_own
 
 
 def train(
@@ -44,6 +45,7 @@ def train(
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    trust: bool = False,
     evaluate_every: int | None = None,
     episodes: int = 32,
     checkpoint_every_s: float = 300.0,
@@ -56,7 +58,8 @@ def train(
 
     envs: lanes of each seed (default 1, or what a host world has). preset, options: for an algorithm and an environment
     given by id. out: the run folder (default: a new one under `runs/`). resume: go on from the newest checkpoint in
-    `out`, or begin there if it has none. The rest is explained in `Config`.
+    `out`, or begin there if it has none. trust: resume a run of somebody else's that has links out of its folder or a
+    saved environment. The rest is explained in `Config`.
     """
     world, origin = environment, Origin()
     if isinstance(environment, str):
@@ -81,7 +84,7 @@ def train(
         keep_every=keep_every,
         chunk=chunk,
     )
-    return execute(config, out=out, resume=resume, quiet=quiet, trackers=trackers)
+    return execute(config, out=out, resume=resume, trust=trust, quiet=quiet, trackers=trackers)
 
 
 def lanes(environment: Any, seeds: int) -> int:
@@ -94,19 +97,23 @@ def execute(
     *,
     out: str | Path | None = None,
     resume: bool = False,
+    trust: bool = False,
     quiet: bool = False,
     trackers: Iterable[str | journal.Tracker] = (),
 ) -> Result:
     """Run `config` in the folder `out`. Asked to stop (Ctrl-C, SIGTERM), it saves and raises `Stopped`."""
     use_compilation_cache()
-    folder = run_folder(config, out, resume)
+    with reading("the run folder"):
+        folder = run_folder(config, out, resume)
+        if folder.exists() and not (trust or is_own(folder / "config.yaml")):
+            demand_plain(folder)
     trackers = list(trackers)
     journal.require(trackers)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(folder))
         request = stack.enter_context(requests())
         screen = stack.enter_context(view(quiet))
-        run, progress = begin(config, folder, resume, screen)
+        run, progress = begin(config, folder, resume, screen, trust)
         configs.write(config, folder / "config.yaml")
         following = journal.track(trackers, folder, folder.name, configs.settings(config))
         log = stack.enter_context(journal.opened(folder, following))
