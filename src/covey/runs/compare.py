@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
 
@@ -14,6 +13,7 @@ from covey import algorithms
 from covey.algorithms.random import Random
 from covey.core.algorithm import Algorithm, Scripted
 from covey.core.environment import Reference, evaluation_world
+from covey.core.equality import same
 from covey.core.errors import BadInput
 from covey.core.types import Spec
 from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
@@ -103,7 +103,7 @@ def _warnings(item: str, trained: Trained, environment: Any) -> list[str]:
             "other observations, actions or episodes: compare runs of one world."
         )
     words = list(trained.warnings)
-    if not eqx.tree_equal(own, environment):
+    if not same(own, environment):
         words.append(f"the run {item} was trained with other options of {own.spec.name!r} than it is compared in")
     return words
 
