@@ -43,9 +43,11 @@ def file_of(given: Mapping[str, str], words: list[str]) -> Path | None:
     if not given.get("out"):
         raise BadInput("which run should be resumed? Give its folder: `covey train --resume --out DIR`.")
     from covey.runs.files import reading
+    from covey.runs.trust import demand_safe
 
     file = Path(given["out"]) / "config.yaml"
     with reading(f"the run folder {file.parent}"):
         if not file.exists():
             raise BadInput(f"there is no run to resume in {file.parent}: it has no config.yaml.")
+    demand_safe(file.parent, "trust" in given)
     return file

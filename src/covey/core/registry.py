@@ -169,6 +169,8 @@ def _words(hint: Any) -> str:
             return " or ".join(_words(member) for member in members)
         case origin, _ if origin is tuple:
             return f"a tuple ({hint})"
+        case origin, _ if origin is Callable:
+            return "a function"
     if is_record(hint):
         return f"a {hint.__name__}"
     return _NAMES.get(hint, str(hint))

@@ -229,7 +229,7 @@ def read(path: str | Path, environment: Any = None, trust: bool = False) -> Conf
     _demand_known(path, document)
     names = trusting.foreign(document, with_environment=environment is None)
     if names:
-        _admit(path, names, conform(document.get("path", []), tuple[str, ...], f"in {path} the entry 'path'"), trust)
+        _admit(path, names, document.get("path", []), trust)
     folder = conform(document.get("folder", os.getcwd()), str, f"in {path} the entry 'folder'")
     try:
         world, origin = _read_environment(document["environment"], arrays, path, environment, folder)
@@ -253,10 +253,11 @@ def _demand_known(path: Path, document: dict[str, Any]) -> None:
         raise BadInput(f"{path} has format {document['format']}, and this covey reads format {FORMAT}.")
 
 
-def _admit(path: Path, names: list[Foreign], folders: tuple[str, ...], trust: bool) -> None:
+def _admit(path: Path, names: list[Foreign], folders: Any, trust: bool) -> None:
     """Let the modules of `names` be imported, from where they were in training; BadInput where nobody trusts them."""
     if not (trust or trusting.is_own(path)):
         raise trusting.refusal(path, names)
+    folders = conform(folders, tuple[str, ...], f"in {path} the entry 'path'")
     for name, module in names:
         modules.demand_same(module, folders)
         if not modules.find(module, folders) and not trust:

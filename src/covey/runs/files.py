@@ -51,6 +51,8 @@ def demand_plain(folder: Path) -> None:
         raise error
 
     root = folder.resolve()
+    if not folder.exists():
+        return
     for place, folders, names in os.walk(folder, onerror=refuse):
         for path in (Path(place) / name for name in (*folders, *names)):
             target = path.resolve() if path.is_symlink() else None

@@ -24,8 +24,8 @@ from covey.runs import config as configs
 from covey.runs.begin import identity
 from covey.runs.config import Config
 from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
-from covey.runs.files import demand_plain, reading
-from covey.runs.trust import is_own
+from covey.runs.files import reading
+from covey.runs.trust import demand_safe
 
 KEY_BYTES = 16
 """Of the number and the key of a seed."""
@@ -90,8 +90,7 @@ def open_run(run: str | Path, environment: Any = None, step: int | None = None, 
         folder, asked = place_of(run)
         if not (folder / "config.yaml").exists():
             raise BadInput(f"{folder} is not a run folder: it has no config.yaml.")
-        if not (trust or is_own(folder / "config.yaml")):
-            demand_plain(folder)
+    demand_safe(folder, trust)
     config = configs.read(folder / "config.yaml", environment, trust)
     with reading(f"the run {run}"):
         return _restored(folder, config, _saved(folder, asked if step is None else step))

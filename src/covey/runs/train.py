@@ -26,11 +26,11 @@ from covey.runs import config as configs
 from covey.runs import journal
 from covey.runs.begin import begin
 from covey.runs.config import Config, Origin
-from covey.runs.files import demand_plain, locked, reading
+from covey.runs.files import locked, reading
 from covey.runs.live import view
 from covey.runs.session import Result, Session
 from covey.runs.stopping import requests
-from covey.runs.trust import is_own
+from covey.runs.trust import demand_safe
 
 
 def train(
@@ -103,10 +103,8 @@ def execute(
 ) -> Result:
     """Run `config` in the folder `out`. Asked to stop (Ctrl-C, SIGTERM), it saves and raises `Stopped`."""
     use_compilation_cache()
-    with reading("the run folder"):
-        folder = run_folder(config, out, resume)
-        if folder.exists() and not (trust or is_own(folder / "config.yaml")):
-            demand_plain(folder)
+    folder = run_folder(config, out, resume)
+    demand_safe(folder, trust)
     trackers = list(trackers)
     journal.require(trackers)
     with contextlib.ExitStack() as stack:
@@ -130,9 +128,10 @@ def run_folder(config: Config, out: str | Path | None, resume: bool) -> Path:
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         return Path("runs") / f"{config.name}-{stamp}-{os.getpid()}"
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"the run folder {folder} is a file: choose another name.")
-    taken = [name for name in os.listdir(folder) if name != "run.lock"] if folder.exists() else []
+    with reading(f"the run folder {folder}"):
+        if folder.exists() and not folder.is_dir():
+            raise BadInput(f"the run folder {folder} is a file: choose another name.")
+        taken = [name for name in os.listdir(folder) if name != "run.lock"] if folder.exists() else []
     if taken and not resume:
         raise BadInput(f"the run folder {folder} is not empty: resume its run (--resume) or choose another folder.")
     return folder

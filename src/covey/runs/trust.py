@@ -28,9 +28,10 @@ import jax.numpy as jnp
 from covey.algorithms import SELF_PLAY
 from covey.core.errors import BadInput
 from covey.core.registry import is_record
+from covey.core.types import Table
 from covey.environments import FILES, SCHEMES, WORLDS
 from covey.runs.fields import imports
-from covey.runs.files import content
+from covey.runs.files import content, demand_plain, reading
 
 OF_COVEY = re.compile(r"covey\.(core|nn|learning|algorithms|environments)(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 """Where the parts of algorithms and environments are."""
@@ -105,7 +106,14 @@ def comes_with_covey(path: str) -> bool:
     except ModuleNotFoundError:
         return False
     at_home = getattr(thing, "__module__", None) == module and getattr(thing, "__qualname__", None) == name
-    return at_home and (is_record(thing) or getattr(thing, "is_part", False) is True)
+    return at_home and (is_record(thing) or thing is Table or getattr(thing, "is_part", False) is True)
+
+
+def demand_safe(folder: Path, trust: bool) -> None:
+    """BadInput where a run folder has links that lead out of it, if it is neither this user's own nor trusted."""
+    with reading(f"the run folder {folder}"):
+        if not (trust or is_own(folder / "config.yaml")):
+            demand_plain(folder)
 
 
 def refusal(path: Path, names: list[Foreign]) -> BadInput:
