@@ -212,6 +212,57 @@ def test_files_that_cannot_be_read(tmp_path):
         configs.read(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("algorithm: {id: mappo, gamma: 0.9}", "the algorithm has no entry 'gamma', only id, preset, object"),
+        ("algorithm: {id: mappo, options: {gamma: 0.9}}", "the algorithm has no entry 'options'"),
+        ("algorithm: {id: mappo, presett: paper}", "the algorithm has no entry 'presett'"),
+        ("algorithm: {preset: paper}", "does not hold its algorithm"),
+        ("algorithm: {id: mappo, preset: 3}", "the algorithm's `preset` must be text, got 3"),
+        ("algorithm: {id: 3}", "does not hold its algorithm"),
+        ("algorithm: [mappo]", "does not hold its algorithm"),
+        (
+            "environment: {id: toy/discrete, time_limit: 3}",
+            "the environment has no entry 'time_limit', only id, options",
+        ),
+        ("environment: {id: toy/discrete, option: {time_limit: 3}}", "the environment has no entry 'option'"),
+        ("environment: {id: toy/discrete, options: 3}", "`options` must be a mapping of names, got 3"),
+        ("environment: {id: toy/discrete, options: {time-limit: 3}}", "the option 'time-limit' is unknown"),
+        ("environment: {id: toy/discrete, options: {time_limit: 3, time_limit: 4}}", "'time_limit' is given twice"),
+        ("environment: {options: {time_limit: 3}}", "the environment has no entry 'options', only name, object"),
+        ("steps: 100\nsteps: 200", "the name 'steps' is given twice (line 2)"),
+        ("steps: 100\n'steps': 200", "the name 'steps' is given twice"),
+        ("gamma: 0.9", "the entry 'gamma' is unknown"),
+        ("time_limit: 3", "the entry 'time_limit' is unknown"),
+    ],
+)
+def test_settings_that_would_be_dropped(tmp_path, text, words):
+    """Whatever a hand-written configuration says is used, or refused in one sentence."""
+    rest = {name: value for name, value in GOOD.items() if not text.startswith(name)}
+    path = tmp_path / "run.yaml"
+    path.write_text(text + "\n" + yaml.safe_dump(rest))
+    with pytest.raises(BadInput, match=re.escape(words)):
+        configs.read(path)
+
+
+def test_numbers_of_options_without_types(tmp_path, monkeypatch):
+    (tmp_path / "untyped_maker.py").write_text(
+        "from covey.environments.toy import discrete\n"
+        "def make_env(bonus=0.0, time_limit=8):\n"
+        "    assert (bonus, type(bonus), time_limit) == (0.001, float, 5)\n"
+        "    return discrete(bonus=bonus, time_limit=time_limit)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "environment: {id: 'untyped_maker:make_env', options: {bonus: 1e-3, time_limit: 5}}\n"
+        "algorithm: random\n"
+        "steps: 1e4\n"
+    )
+    assert configs.read(path, trust=True).steps == 10_000
+
+
 def test_spec_is_not_written_but_filled_in(world):
     spec: Spec = world.spec
     tree = encode(tiny(spec), spec, {})
