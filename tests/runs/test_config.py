@@ -215,11 +215,15 @@ def test_files_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("algorithm: {id: mappo, gamma: 0.9}", "the algorithm has no entry 'gamma', only id, preset, object"),
+        ("algorithm: {id: mappo, gamma: 0.9}", "the algorithm has no entry 'gamma', only id, preset, settings, object"),
         ("algorithm: {id: mappo, options: {gamma: 0.9}}", "the algorithm has no entry 'options'"),
         ("algorithm: {id: mappo, presett: paper}", "the algorithm has no entry 'presett'"),
         ("algorithm: {preset: paper}", "does not hold its algorithm"),
         ("algorithm: {id: mappo, preset: 3}", "the algorithm's `preset` must be text, got 3"),
+        ("algorithm: {id: mappo, settings: {gama: 0.9}}", "gama"),
+        ("algorithm: {id: mappo, settings: {gamma: high}}", "gamma"),
+        ("algorithm: {id: mappo, settings: {1: 2}}", "settings"),
+        ("algorithm: {id: mappo, settings: 0.9}", "the algorithm's `settings` must be a mapping, got 0.9"),
         ("algorithm: {id: 3}", "does not hold its algorithm"),
         ("algorithm: [mappo]", "does not hold its algorithm"),
         (
@@ -244,6 +248,17 @@ def test_settings_that_would_be_dropped(tmp_path, text, words):
     path.write_text(text + "\n" + yaml.safe_dump(rest))
     with pytest.raises(BadInput, match=re.escape(words)):
         configs.read(path)
+
+
+def test_settings_by_hand(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "environment: toy/discrete\n"
+        "algorithm: {id: maddpg, preset: paper, settings: {gamma: 0.9, critic: {width: 32}, replay.capacity: 2e4}}\n"
+    )
+    algorithm = configs.read(path).algorithm
+    assert isinstance(algorithm, DDPG)
+    assert (algorithm.gamma, algorithm.critic.width, algorithm.replay.capacity) == (0.9, 32, 20_000)
 
 
 def test_numbers_of_options_without_types(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from covey.runs.begin import CHUNK_S, Pace
 from covey.runs.config import Config
 from covey.runs.files import locked
 from covey.runs.policy import evaluate_run, open_run
-from covey.runs.stopping import Stopped
+from covey.runs.signals import Stopped
 from covey.runs.train import train
 
 

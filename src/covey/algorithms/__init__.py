@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from covey.core.errors import BadInput, unknown
+from covey.core.optional import offered
 from covey.core.registry import locate, signature_of
 
 if TYPE_CHECKING:  # `covey list` needs no more than the names
@@ -131,7 +132,8 @@ def demand_algorithm(made: Any, what: str) -> Algorithm:
 
 def rules(environment: Any) -> dict[str, Callable[[], Algorithm]]:
     """The rules that come with a world: builders by name."""
-    return environment.rules() if hasattr(environment, "rules") else {}
+    found = offered(environment, "rules")
+    return {} if found is None else found()
 
 
 def _built(

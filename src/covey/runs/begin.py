@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,10 @@ import equinox as eqx
 import jax
 
 from covey.core.errors import BadInput
+from covey.core.interrupts import interruptible
 from covey.core.loop import as_arguments, start, start_hosted
 from covey.core.mesh import place
+from covey.core.optional import offered
 from covey.core.registry import conform
 from covey.core.types import Run
 from covey.runs import checkpoint, journal, memory
@@ -58,8 +61,10 @@ class HostFacts(NamedTuple):
     train_s: float = 0.0
 
 
-def begin(config: Config, folder: Path, resume: bool, screen: View, trust: bool = False) -> tuple[Run, HostFacts]:
-    """A fresh run, or the one in the newest whole checkpoint of `folder`.
+def begin(
+    config: Config, folder: Path, resume: bool, screen: View, between: Callable[[], None], trust: bool = False
+) -> tuple[Run, HostFacts]:
+    """A fresh run, or the one in the newest whole checkpoint of `folder`. What `between` raises ends the wait.
 
     trust: restore a saved environment, which may run code, though it was not saved by this user.
     """
@@ -75,7 +80,7 @@ def begin(config: Config, folder: Path, resume: bool, screen: View, trust: bool 
     abstract = jax.eval_shape(partial(start, config.environment, config.algorithm, lanes=config.envs), config.keys)
     _show_memory(config, abstract, screen)
     if saved is None:
-        return place(_start(config)), HostFacts(_pace(config))
+        return place(interruptible(_start, between)(config)), HostFacts(_pace(config))
     return place(checkpoint.restore(_checked(config, folder, saved, screen), abstract)), _facts(config, saved)
 
 
@@ -106,7 +111,7 @@ def _begin_hosted(
     if saved is None:
         return run, HostFacts(_pace(config))
     restored = checkpoint.restore(_checked(config, folder, saved, screen), abstract)
-    if saved.world is not None and hasattr(config.environment, "restore"):
+    if saved.world is not None and offered(config.environment, "restore"):
         if not (trust or is_sealed(saved.about["host"].get("seal"), ENVIRONMENT, saved.world)):
             raise BadInput(
                 f"the checkpoint {saved.folder} holds an environment that was not saved by this user on this machine, "
@@ -121,6 +126,9 @@ def _begin_hosted(
 def _show_memory(config: Config, abstract: Run, screen: View) -> None:
     plan = memory.plan(config, abstract)
     screen.note(plan.text())
+    warning = memory.large_observations(config.environment.spec, plan.networks)
+    if warning:
+        screen.note(warning)
     plan.demand()
 
 

@@ -31,6 +31,7 @@ from covey.core.documents import read_yaml, write_yaml
 from covey.core.environment import HostEnvironment, demand_environment
 from covey.core.errors import BadInput, unknown
 from covey.core.registry import conform, hints_of
+from covey.core.settings import with_settings
 from covey.core.types import STEP_LIMIT
 from covey.runs import trust as trusting
 from covey.runs.fields import Arrays, Unwritable, decode, encode, listed
@@ -324,17 +325,20 @@ def _read_environment(entry: Any, arrays: Arrays, path: Path, given: Any, folder
 def _read_algorithm(
     entry: Any, environment: Any, arrays: Arrays, path: Path, origin: Origin
 ) -> tuple[Algorithm, Origin]:
-    tree, preset, id = None, "tuned", entry
+    tree, preset, id, settings = None, "tuned", entry, {}
     if isinstance(entry, dict):
-        where = "settings are options of `covey train --config` (`--gamma 0.9`), or fields of a whole `object`"
-        _demand_entries(entry, path, "algorithm", ("id", "preset", "object"), where)
+        where = "its settings stand in `settings: {NAME: VALUE}`"
+        _demand_entries(entry, path, "algorithm", ("id", "preset", "settings", "object"), where)
         tree, id = entry.get("object"), entry.get("id")
+        settings = conform(entry.get("settings") or {}, dict, f"in {path} the algorithm's `settings`")
         preset = conform(entry.get("preset", "tuned"), str, f"in {path} the algorithm's `preset`")
     if isinstance(id, str):
         origin = origin._replace(algorithm=id, preset=preset)
     if tree is not None:
         made = decode(tree, environment.spec, arrays, "algorithm")
-        return algorithms.demand_algorithm(made, f"in {path} the entry 'algorithm'"), origin
-    if not isinstance(id, str):
+        made = algorithms.demand_algorithm(made, f"in {path} the entry 'algorithm'")
+    elif isinstance(id, str):
+        made = algorithms.make(id, environment, preset=preset)
+    else:
         raise BadInput(f"{path} does not hold its algorithm: it was given as an object that cannot be written as text.")
-    return algorithms.make(id, environment, preset=preset), origin
+    return with_settings(made, settings, f"the algorithm in {path}"), origin

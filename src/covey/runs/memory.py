@@ -14,6 +14,7 @@ import jax
 from covey.core.errors import BadInput
 from covey.core.loop import choose
 from covey.core.mesh import mesh_shape
+from covey.core.types import Spec
 from covey.runs.checkpoint import nbytes
 from covey.runs.config import Config
 
@@ -49,6 +50,9 @@ class MemoryPlan(NamedTuple):
             )
 
 
+LARGE = 30_000
+"""Numbers of an observation from which on there is a warning: a picture of 100 x 100 x 3."""
+
 ADVICE = {
     "networks": "use fewer seeds or smaller networks",
     "replay": "use a smaller replay capacity or fewer seeds",
@@ -77,6 +81,27 @@ def demand_room(count: int, what: str) -> None:
     left = machine_memory()
     if left is not None and count > left:
         raise BadInput(f"{what} take {_megabytes(count)}, and {_megabytes(left)} are available on this machine.")
+
+
+def large_observations(spec: Spec, networks: int) -> str | None:
+    """A warning where agents (or critics) are shown more numbers than people mean to: mostly raw pictures.
+
+    networks: their bytes, with the optimizers'.
+    """
+    shown = {
+        f"an agent of group {name!r}": (group.obs_size, group.obs[0].shape if len(group.obs) == 1 else ())
+        for name, group in spec.groups.items()
+    }
+    state = sum(field.size for field in spec.state)
+    what, (size, shape) = max([*shown.items(), ("the global state", (state, (state,)))], key=lambda item: item[1][0])
+    if size < LARGE:
+        return None
+    lengths = f" ({' x '.join(map(str, shape))})" if len(shape) > 1 else ""
+    return (
+        f"{what} {'has' if what.startswith('the') else 'observes'} {size:,} numbers{lengths} and networks take "
+        f"{_megabytes(networks)}, so steps and learning are slow: reduce pictures before, as "
+        "docs/environments/pettingzoo.md shows."
+    )
 
 
 def available(seeds: int, lanes: int) -> int | None:
