@@ -25,11 +25,12 @@ def train(args: list[str]) -> int:
     from covey.cli.configure import configure
     from covey.cli.tables import evaluation_table
     from covey.runs.tables import show
-    from covey.runs.train import execute
+    from covey.runs.train import execute, made_here
 
     config, settings = configure(args, words, given, file)
     where = {"out": settings.out, "resume": settings.resume, "trust": settings.trust, "trackers": settings.tracker}
-    result = execute(config, quiet=settings.quiet, **where)
+    with made_here(config.environment):
+        result = execute(config, quiet=settings.quiet, **where)
     if not settings.quiet:
         show(evaluation_table(result.evaluation, config))
     return 0

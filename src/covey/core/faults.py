@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput, Diverged
-from covey.core.types import Box, Field, Group, Groups, Spec, Splits, TimeStep
+from covey.core.types import Box, Group, Groups, Spec, Splits, TimeStep
 
 NAME = "faults"
 """What the loop calls them, beside the names of metrics."""
@@ -39,7 +39,7 @@ def possible(spec: Spec, shown: bool) -> tuple[Fault, ...]:
     if not shown:
         return rewards
     actions = [Fault("action", name) for name, group in groups if isinstance(group.action, (Box, Splits))]
-    seen = [Fault("observation", name) for name, group in groups if any(map(_is_float, group.obs))]
+    seen = [Fault("observation", name) for name, group in groups if _floats(group)]
     state = [Fault("state")] if spec.state else []
     return (*actions, *rewards, *seen, *state)
 
@@ -57,7 +57,7 @@ def found(spec: Spec, shown: bool, earned: Groups, now: TimeStep, action: Groups
             case Fault("action", str(name)):
                 return _any_broken(action[name], now.alive[name])
             case Fault("observation", str(name)):
-                return jnp.any(jnp.stack([_broken_fields(spec.groups[name], name, x) for x in (now, then)]))
+                return jnp.any(jnp.stack([_broken_sight(spec.groups[name], x, name) for x in (now, then)]))
             case _:
                 return ~jnp.isfinite(then.state).all()
 
@@ -70,17 +70,16 @@ def _any_broken(x: Any, alive: Any, valid: Any = None) -> Any:
     return jnp.any(broken if valid is None else broken & valid)
 
 
-def _broken_fields(group: Group, name: str, now: TimeStep) -> Any:
-    """Is a real number that a living agent of the group observes not finite?"""
-    valid = group.obs_valid()
+def _broken_sight(group: Group, now: TimeStep, name: str) -> Any:
+    """Is a number that a group observes not finite?"""
+    seen, valid = group.fields_of(now.obs[name]), group.obs_valid()
     real = {} if valid is None else group.fields_of(valid)
-    seen = group.fields_of(now.obs[name])
-    looked_at = [field.name for field in group.obs if _is_float(field)]
-    return jnp.any(jnp.stack([_any_broken(seen[field], now.alive[name], real.get(field)) for field in looked_at]))
+    return jnp.stack([_any_broken(seen[f], now.alive[name], real.get(f)) for f in _floats(group)]).any()
 
 
-def _is_float(field: Field) -> bool:
-    return np.issubdtype(np.dtype(field.dtype), np.floating)
+def _floats(group: Group) -> list[str]:
+    """The fields of a group that can be other than finite."""
+    return [field.name for field in group.obs if np.issubdtype(np.dtype(field.dtype), np.floating)]
 
 
 def first(broken: Any, steps: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,6 +17,7 @@ from covey.core.mesh import place
 from covey.core.optional import offered
 from covey.core.registry import conform
 from covey.core.types import Run
+from covey.learning.buffer import Buffer, end_episodes
 from covey.runs import checkpoint, journal, memory
 from covey.runs import config as configs
 from covey.runs.checkpoint import Identity, Saved
@@ -120,7 +121,20 @@ def _begin_hosted(
         config.environment.restore(saved.world)
         return restored, _facts(config, saved)
     screen.note(f"the world {config.environment.spec.name!r} cannot be saved: the run goes on with new episodes.")
-    return run._replace(agent=restored.agent, key=restored.key, step=restored.step), _facts(config, saved)
+    agent = _end_episodes(restored.agent, saved.step)
+    return run._replace(agent=agent, key=restored.key, step=restored.step), _facts(config, saved)
+
+
+def _end_episodes(agent: Any, step: int) -> Any:
+    """An agent whose replays know that the episodes of the first `step` steps do not go on."""
+
+    def end(part: Any) -> Any:
+        return jax.vmap(lambda buffer: end_episodes(buffer, step))(part) if is_buffer(part) else part
+
+    def is_buffer(part: Any) -> bool:
+        return isinstance(part, Buffer)
+
+    return jax.tree.map(end, agent, is_leaf=is_buffer) if step else agent
 
 
 def _show_memory(config: Config, abstract: Run, screen: View) -> None:

@@ -169,6 +169,7 @@ def _decode_record(path: str, fields: dict, spec: Spec | None, arrays: Mapping[s
         return Table({str(name): decode(x, spec, arrays, f"{where}.{name}") for name, x in items.items()})
     if not is_record(kind) or inspect.isabstract(kind):
         raise BadInput(f"the type {path!r} at {where or 'the top'!r} is not a record with fields.")
+    fields = kind.upgrade(fields) if hasattr(kind, "upgrade") else fields  # from what earlier versions wrote
     names = list(kind._fields) if hasattr(kind, "_fields") else _stored_names(kind)
     hints = hints_of(kind)
     given = {}

@@ -138,8 +138,8 @@ def _restored(folder: Path, config: Config, saved: checkpoint.Saved) -> Trained:
         abstract = jax.eval_shape(jax.vmap(partial(config.algorithm.init, lanes=config.envs)), config.keys)
     except (OverflowError, MemoryError) as error:
         raise BadInput(f"a number in {folder / 'config.yaml'} is too large for this machine: {error}.") from error
-    if saved.folder.parent == folder / checkpoint.POLICIES:
-        abstract = config.algorithm.acting(abstract)
+    if saved.folder.parent == folder / checkpoint.POLICIES or not checkpoint.fits(saved, abstract, "agent"):
+        abstract = config.algorithm.acting(abstract)  # what only learning needs may be of an earlier version
     memory.demand_room(checkpoint.nbytes(abstract), f"what the run {folder} learned")
     agents = checkpoint.restore(saved, abstract, part="agent")
     return Trained(config, agents, saved.step, saved.passed_over)

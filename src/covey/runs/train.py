@@ -13,7 +13,7 @@ import contextlib
 import datetime
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ def train(
     somebody else's that has links out of its folder or a saved environment. The rest is explained in `Config`.
     """
     world, origin = environment, Origin()
-    if isinstance(environment, str):
+    ours = isinstance(environment, str)
+    if ours:
         options = dict(options or {})
         world, origin = environments.make(environment, **options), Origin(environment, options)
     elif options:
@@ -90,7 +91,18 @@ def train(
         keep_every=keep_every,
         chunk=chunk,
     )
-    return execute(config, out=out, resume=resume, trust=trust, quiet=quiet, trackers=trackers)
+    with made_here(world) if ours else contextlib.nullcontext():
+        return execute(config, out=out, resume=resume, trust=trust, quiet=quiet, trackers=trackers)
+
+
+@contextlib.contextmanager
+def made_here(environment: Any) -> Iterator[None]:
+    """Closes an environment outside JAX, with its workers, in the end: who made it does."""
+    try:
+        yield
+    finally:
+        if isinstance(environment, HostEnvironment):
+            environment.close()
 
 
 def configured(algorithm: Algorithm, settings: Mapping[str, Any], name: str) -> Algorithm:

@@ -351,10 +351,10 @@ def law_rotation(pair: Pair) -> None:
     """Renumbering the agents of a group, with their own networks, renumbers what is learned.
 
     For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift (None
-    where agents share it), and for worlds in which a number means nothing: no padding, no neighbors, no global state.
+    where agents share it), and for worlds in which a number means nothing: no padding, no global state.
     """
-    fair = not (has_padding(pair.spec) or pair.spec.neighborhood or pair.spec.state)
-    demand(fair, "an agent's number means something: there is padding, a neighborhood or a global state.")
+    fair = not (has_padding(pair.spec) or pair.spec.state)
+    demand(fair, "an agent's number means something: there is padding or a global state.")
     rotate = offered(pair.algorithm, "rotate")
     demand(rotate is not None, "the algorithm offers no `rotate`.")
     turn = jax.vmap(partial(rotate, shift=1))  # type: ignore[arg-type]
