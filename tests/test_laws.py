@@ -31,6 +31,7 @@ from covey.core.types import Spec
 from covey.environments import toy
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear
+from covey.nn.encoders import Residual
 from covey.nn.mixers import Monotone
 from covey.testing import laws
 from covey.testing.garble import has_dead, has_padding
@@ -41,6 +42,7 @@ WORLDS = {
     "near": functools.partial(toy.continuous, nearest=2),
     "graph": toy.graph,
     "duel": toy.duel,
+    "pictures": functools.partial(toy.pictures, size=5),
 }
 SHARED = ("discrete", "continuous", "graph")
 """Worlds that every algorithm is made for that is not about special ones."""
@@ -116,6 +118,11 @@ def self_play_row(small: Callable[..., Any], alias: Callable[..., Any], home: st
     return Row(make, ("duel",), home, ("duel",))
 
 
+def picture_row(small: Callable[..., Any], alias: Callable[..., Any], *quick: str, **settings: Any) -> Row:
+    settings |= {"encoder": Residual(width=4, vector=3, channels=(2,)), "shared": False}
+    return Row(functools.partial(small, alias, **settings), quick, worlds=("pictures",))
+
+
 CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, width=8, fits=2, batch=16, recent=2)}
 RECURRENT: dict[str, Any] = {"units": 4, "sequence": 2, "burn_in": 1}
 ALGORITHMS = {
@@ -140,6 +147,8 @@ ALGORITHMS = {
     "mf-ppo": field_row(mean_ac.mf_ppo, "continuous"),
     "self-play-mfq": self_play_row(small_field, mean_q.mfq, "duel"),
     "self-play-mappo": self_play_row(small_ppo, ppo.mappo, None, units=4, sequence=2, burn_in=1),
+    "mappo-pictures": picture_row(small_ppo, ppo.mappo, "pictures"),
+    "vdn-pictures": picture_row(small_mixing, value.vdn, "pictures"),
     "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",)),
 }
 
@@ -194,7 +203,10 @@ def class_of(algorithm: str, world: str) -> type:
     def test_law(self, law, tmp_path):
         if law in laws.LAWS_OF_DEVICES:
             assert len(jax.devices()) > 1, "this law needs several devices: see tests/conftest.py"
-        law(pair(algorithm, world), *[tmp_path] * (law in laws.LAWS_ON_DISK))
+        try:
+            law(pair(algorithm, world), *[tmp_path] * (law in laws.LAWS_ON_DISK))
+        except laws.Silent as reason:
+            pytest.skip(str(reason))
 
     return type(f"Test_{algorithm}_{world}", (), {"test_law": test_law})
 

@@ -80,7 +80,7 @@ def test_an_episode_by_hand(world):
     assert alive["walker"] == [[True, True], [False, True], [False, True], [False, True], [False, True]]
     assert discount["walker"] == [[1, 1], [0, 1], [0, 1], [0, 1], [0, 1]]
     assert reward["walker"] == [[1, 1], [2, 2], [0, 3], [0, 4], [0, 5]]
-    assert alive["painter"] == [[False], [False], [True], [True], [True]]  # away with a discount of 1
+    assert alive["painter"] == [[True]] * 5  # away in steps 1 and 2: it waits, and nothing is bootstrapped from nowhere
     assert discount["painter"] == [[1]] * 5
     assert reward["painter"] == [[1], [0], [0], [4], [5]]
     assert alive["late"] == [[False], [True], [True], [True], [True]]
@@ -203,7 +203,7 @@ def test_a_run_is_saved_when_a_worker_fails(tmp_path, capfd):
     world = ["pettingzoo:broken_games", "--env.lanes", "2", "--env.workers", "2", "--env.arguments", "fault: raises"]
     assert main(["train", "random", *world, "--steps", "100", "--out", str(tmp_path / "run")]) == 2
     told = capfd.readouterr()
-    assert "the world failed; step 2 is saved" in told.out
+    assert "the environment failed; step 2 is saved" in told.out
     *before, sentence = told.err.strip().splitlines()
     assert sentence == "covey: worker 0 (lanes 0 to 0) raised; all workers were closed."
     assert "RuntimeError: the world fell over" in before

@@ -34,10 +34,11 @@ from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Groups, Metrics, MultiDiscrete, Spec, Splits, TimeStep
 from covey.learning.descent import descended
 from covey.learning.exploration import Exploration, Gaussian, target_noise
-from covey.learning.replay import Batch, Buffer, Replay, replayed
+from covey.learning.replay import Batch, Buffer, Replay, learn_from_replay
 from covey.learning.targets import Linear, masked_mean, polyak
+from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
 from covey.nn.heads import Head
-from covey.nn.joint import actions, legal, observations
+from covey.nn.joint import actions, legal
 from covey.nn.members import Members, renumbered
 from covey.nn.nets import MLP
 
@@ -45,9 +46,9 @@ from covey.nn.nets import MLP
 class Nets(NamedTuple):
     """Everything that is learned."""
 
-    actor: Groups  # one MLP per agent [n, ...], or one per group if shared
-    critic: tuple[Any, ...]  # one, or two with twin critics
-    target_actor: Groups
+    actor: Any  # one MLP per agent [n, ...], or one per group if shared; behind encoders, if any (`Encoded`)
+    critic: tuple[Any, ...]  # one, or two with twin critics; likewise
+    target_actor: Any
     target_critic: tuple[Any, ...]
     actor_opt: Any
     critic_opt: Any
@@ -69,6 +70,8 @@ class DDPG(Algorithm):
     teammates: Literal["current", "replayed", "joint"] = eqx.field(static=True, default="current")
     """Teammates' actions in the actor's loss: current policies without gradient (equation 12), the replayed ones (Lowe
     et al.), or current with gradient, so that every critic pushes every actor (the ATT-MADDPG authors' later code)."""
+    encoder: Encoder = Flat()
+    """What comes before the networks: how observations become features."""
     shared_actor: bool = eqx.field(static=True, default=False)
     """One actor per group, told apart by identity, instead of one per agent."""
     width: int = eqx.field(static=True, default=32)
@@ -115,10 +118,7 @@ class DDPG(Algorithm):
         within(self, "(0, inf]", "clip")
         if isinstance(self.smoothing, float) and self.smoothing > 0 and not self.twin:
             raise BadInput("`smoothing` is one of TD3's parts and needs `twin`: set `twin=True`, or `smoothing=0`.")
-        if self.replay.whole_episode and self.horizon > 1:
-            raise BadInput(
-                "`whole_episode` replays an episode when it ends and needs `horizon=1`: learn at every step."
-            )
+        self.replay.check(self.horizon)
         controls(self)
 
     @property
@@ -143,6 +143,10 @@ class DDPG(Algorithm):
     def members(self, name: str) -> Members:
         return Members(self.spec.groups[name].size, self.shared_actor)
 
+    @property
+    def encoders(self) -> Encoders:
+        return Encoders(self.encoder, self.spec)
+
     # ---------------------------------------------------------------------------------------------------------- acting
 
     def init(self, key, lanes):
@@ -151,7 +155,10 @@ class DDPG(Algorithm):
             name: self._draw_actor(k, name)
             for name, k in zip(self.groups, jax.random.split(k_actor, len(self.groups)), strict=True)
         }
-        critic = tuple(self.critic.init(k, self.spec, self.groups) for k in k_critics)
+        critic = tuple(self.critic.init(k, self.encoders.spec, self.groups) for k in k_critics)
+        actor = self.encoders.join(jax.random.fold_in(k_actor, 1), actor, self.groups)
+        k_critics = [jax.random.fold_in(k, 1) for k in k_critics]
+        critic = tuple(self.encoders.join(k, x, self.spec.groups) for k, x in zip(k_critics, critic, strict=True))
         actor_adam, critic_adam = self.optimizers
         # Targets start as copies: every leaf of a state is an array of its own, so that a run can be donated.
         target = jax.tree.map(jnp.copy, (actor, critic))
@@ -160,7 +167,8 @@ class DDPG(Algorithm):
 
     def _draw_actor(self, key, name):
         members = self.members(name)
-        sizes = self.spec.groups[name].obs_size + members.identity, self.width, self.width, self.head(name).size
+        size_in = self.encoders.spec.groups[name].obs_size + members.identity
+        sizes = size_in, self.width, self.width, self.head(name).size
         return members.init(key, lambda key: MLP(key, sizes, last=self.last_scale))
 
     def memory(self, key):
@@ -172,7 +180,8 @@ class DDPG(Algorithm):
         return {name: self.members(name)(actor[name], obs[name]) for name in self.groups}
 
     def act(self, state, memory, now, key, step, *, explore):
-        raw, masks = self.raw(state.nets.actor, observations(self.spec, now)), legal(self.spec, now)
+        raw = self.raw(*self.encoders.enter(state.nets.actor, self.encoders.inputs(now)))
+        masks = legal(self.spec, now)
         action, noise = {}, {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             head = self.head(name)
@@ -207,7 +216,7 @@ class DDPG(Algorithm):
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):
-        buffer, nets, metrics = replayed(
+        buffer, nets, metrics = learn_from_replay(
             self.replay, self.spec, self.plan, state.buffer, rollout, step, self.update, state.nets, key
         )
         return State(nets, buffer), metrics
@@ -249,9 +258,9 @@ class DDPG(Algorithm):
         done = self._done(batch.then, batch.next_action)
         stored = {name: jnp.where(batch.then.last[:, None, None], 0.0, x) for name, x in done.items()}
         action = stored | self._target_actions(nets, batch.then, obs, key)
-        target = {}
+        critics, target = [self.encoders.enter(critic, obs) for critic in nets.target_critic], {}
         for name in self.groups:
-            values = [self.value(critic, name, batch.then, obs, action)[0] for critic in nets.target_critic]
+            values = [self.value(critic, name, batch.then, seen, action)[0] for critic, seen in critics]
             future = jnp.minimum(values[0], values[-1])
             target[name] = batch.then.reward[name] + self.gamma * batch.then.discount[name] * future
         return target
@@ -259,9 +268,9 @@ class DDPG(Algorithm):
     def critic_loss(self, critics: tuple[Any, ...], target: Groups, batch: Batch) -> tuple[Any, Metrics]:
         """Σ_i L_i of equation 11, over agents that were alive."""
         obs, action, weight = self._seen(batch.now), self._done(batch.now, batch.action), self._weight(batch)
-        loss, metrics = 0.0, {}
+        looking, loss, metrics = [self.encoders.enter(critic, obs) for critic in critics], 0.0, {}
         for name in self.groups:
-            values = [self.value(critic, name, batch.now, obs, action) for critic in critics]
+            values = [self.value(critic, name, batch.now, seen, action) for critic, seen in looking]
             squared = [masked_mean((target[name] - q) ** 2, weight[name], axis=0) for q, _ in values]
             loss = loss + sum(each.sum() for each in squared)
             q, attention = values[0]
@@ -270,10 +279,11 @@ class DDPG(Algorithm):
             metrics |= attention_metrics(name, attention, weight[name])
         return loss, metrics
 
-    def actor_loss(self, actor: Groups, critic: Any, batch: Batch, key: Any) -> tuple[Any, Metrics]:
+    def actor_loss(self, actor: Any, critic: Any, batch: Batch, key: Any) -> tuple[Any, Metrics]:
         """-Σ_i J_i of equation 12, over agents that were alive."""
         obs, weight = self._seen(batch.now), self._weight(batch)
-        raw = jax.vmap(self.raw, (None, 0))(actor, obs)
+        raw = self._raw(actor, obs)
+        critic, seen = self.encoders.enter(critic, obs)
         own = self._relaxed(batch.now, raw, key)
         replayed = self._done(batch.now, batch.action)
         team = {
@@ -283,7 +293,7 @@ class DDPG(Algorithm):
         }[self.teammates]()
         loss, metrics = 0.0, {}
         for name in self.groups:
-            q, _ = self.value(critic, name, batch.now, obs, team, own_action=own[name])
+            q, _ = self.value(critic, name, batch.now, seen, team, own_action=own[name])
             gain = masked_mean(q, weight[name], axis=0)
             penalty = masked_mean((raw[name] ** 2).mean(-1), weight[name], axis=0)
             loss = loss - (gain - self.raw_l2 * penalty).sum()
@@ -293,7 +303,11 @@ class DDPG(Algorithm):
     # Batches [B] of the functions of one sample -----------------------------------------------------------------------
 
     def _seen(self, now: TimeStep) -> Groups:
-        return jax.vmap(lambda now: observations(self.spec, now))(now)
+        return jax.vmap(self.encoders.inputs)(now)
+
+    def _raw(self, actor: Any, obs: Groups) -> Groups:
+        actor, seen = self.encoders.enter(actor, obs)
+        return jax.vmap(self.raw, (None, 0))(actor, {name: seen[name] for name in self.groups})
 
     def _done(self, now: TimeStep, action: Groups) -> Groups:
         return jax.vmap(lambda now, action: actions(self.spec, now, action))(now, action)
@@ -313,7 +327,7 @@ class DDPG(Algorithm):
 
     def _target_actions(self, nets: Nets, then: TimeStep, obs: Groups, key: Any) -> Groups:
         """Embedded actions [B, n, A] of the target actors, smoothed if asked, zero where dead."""
-        raw = jax.vmap(self.raw, (None, 0))(nets.target_actor, obs)
+        raw = self._raw(nets.target_actor, obs)
         masks = jax.vmap(lambda now: legal(self.spec, now))(then)
         chosen = {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
@@ -334,7 +348,7 @@ class DDPG(Algorithm):
     ) -> tuple[Any, Any]:
         """Q_i [B, n] of every agent of a group, and the attention behind it; `own_action` replaces a_i."""
         own = action[name] if own_action is None else own_action
-        return self.critic.values(critic, self.spec, name, Scene(obs, action, own, now.alive, now.neighbors))
+        return self.critic.values(critic, self.encoders.spec, name, Scene(obs, action, own, now.alive, now.neighbors))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -351,12 +365,13 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
     critic that learns more slowly than the paper's. For other spaces the usual γ; and where nobody acts in a box
     a firm penalty on the logits, without which a choice that seems clear early is never questioned again.
     """
+    encoder = {"encoder": encoder_for(spec)}
     if preset == "paper":
-        return {"exploration": Gaussian(Linear(0.2, 0.02, 20_000.0))}
+        return encoder | {"exploration": Gaussian(Linear(0.2, 0.02, 20_000.0))}
     if preset != "tuned":
         raise BadInput(f"preset {preset!r} is unknown; the DDPG family has 'tuned' and 'paper'.")
     if all(isinstance(group.action, Splits) for group in spec.groups.values()):
-        return {
+        return encoder | {
             "exploration": Gaussian(Linear(1.0, 0.1, 40_000.0)),
             "gamma": 0.5,
             "tau": 0.01,
@@ -364,7 +379,7 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
             "raw_l2": 1e-2,
             "last_scale": 0.01,
         }
-    return {
+    return encoder | {
         "exploration": Gaussian(Linear(0.3, 0.05, 20_000.0)),
         "tau": 0.01,
         "critic_lr": 3e-3,

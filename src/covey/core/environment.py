@@ -1,12 +1,15 @@
 """What covey asks of a world: `reset` and `step` for one environment, without automatic resets.
 
-`Environment` is written in JAX and compiled with the learner; `HostEnvironment` is batched NumPy and runs outside.
+`Environment` is written in JAX and compiled with the learner; `HostEnvironment` is batched NumPy and runs outside. What
+they may offer besides is listed in `covey.core.optional`.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from covey.core.errors import BadInput
+from covey.core.optional import offered
 from covey.core.types import Groups, Spec, TimeStep
 
 
@@ -53,7 +56,9 @@ class HostEnvironment(Protocol):
 
     `step` returns the true successor and the time step to act on next (a reset where the episode ended). A world that
     can be saved also offers `save() -> bytes` and `restore(bytes)`; without them a resumed run begins a new episode. A
-    world whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next `reset` begins.
+    world whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next `reset` begins. One
+    that draws itself offers `camera(watch)`: one lane more, of which `watch` is shown every time step that `reset` and
+    `step` return first, as RGB uint8 [H, W, 3].
     """
 
     @property
@@ -69,11 +74,24 @@ class HostEnvironment(Protocol):
     def close(self) -> None: ...
 
 
+def demand_environment(made: Any, what: str) -> Any:
+    """`made`, if it has a `spec`, `reset` and `step`; else a BadInput that calls it `what`."""
+    sound = isinstance(getattr(made, "spec", None), Spec) and not isinstance(made, type)
+    if not (sound and all(callable(getattr(made, name, None)) for name in ("reset", "step"))):
+        raise BadInput(
+            f"{what} is a {type(made).__name__} and no environment: it needs a `spec` (covey.core.types.Spec), `reset` "
+            "and `step`."
+        )
+    return made
+
+
 def evaluation_world(environment: Any) -> Any:
     """The world to evaluate in: `environment.evaluation()` (held-out data, no training bonus) where it offers one."""
-    return environment.evaluation() if hasattr(environment, "evaluation") else environment
+    evaluation = offered(environment, "evaluation")
+    return environment if evaluation is None else evaluation()
 
 
 def measures(environment: Any, state: Any) -> dict[str, Any]:
     """`environment.measure(state)`, or nothing where the world measures nothing."""
-    return environment.measure(state) if hasattr(environment, "measure") else {}
+    measure = offered(environment, "measure")
+    return {} if measure is None else measure(state)

@@ -12,6 +12,7 @@ or on "any lane ended", stays a real branch. Nothing here knows an algorithm or 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,10 +21,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from covey.core import faults
 from covey.core.algorithm import Algorithm
 from covey.core.environment import Environment, HostEnvironment, measures
 from covey.core.program import program
-from covey.core.types import Groups, Metrics, Run, TimeStep, Transition
+from covey.core.types import Groups, Metrics, Run, Spec, TimeStep, Transition
 
 
 class Total(NamedTuple):
@@ -57,9 +59,8 @@ def tally(score: Score, now: TimeStep, then: TimeStep, measured: Metrics) -> tup
     a group of each agent's undiscounted return, `return/team_sum` the sum over all agents of the world. A measure is a
     mean over the steps in which it was made (was not NaN).
     """
-    earned = {name: jnp.where(now.alive[name], reward, 0.0) for name, reward in then.reward.items()}
     score = Score(
-        reward=jax.tree.map(jnp.add, score.reward, earned),
+        reward=earned(score, now, then),
         length=score.length + 1,
         measure={name: score.measure[name].add(jnp.asarray(x, jnp.float32)) for name, x in measured.items()},
     )
@@ -71,10 +72,25 @@ def tally(score: Score, now: TimeStep, then: TimeStep, measured: Metrics) -> tup
     return jax.tree.map(lambda x: jnp.where(then.last, jnp.zeros_like(x), x), score), summary
 
 
+def earned(score: Score, now: TimeStep, then: TimeStep) -> Groups:
+    """What every agent [n] of ONE lane has earned in the running episode, up to `then`."""
+    return {name: score.reward[name] + jnp.where(now.alive[name], x, 0.0) for name, x in then.reward.items()}
+
+
+def look(spec: Spec, shown: bool, score: Score, now: TimeStep, action: Groups, then: TimeStep) -> Any:
+    """`faults.found` in a step of ONE lane."""
+    return faults.found(spec, shown, earned(score, now, then), now, action, then)
+
+
 def nothing_scored(now: TimeStep, measured: Metrics) -> Score:
     """The score of ONE lane before its first step."""
     zeros = {name: jnp.zeros(reward.shape, jnp.float32) for name, reward in now.reward.items()}
     return Score(zeros, jnp.int32(0), {name: Total(jnp.float32(0), jnp.float32(0)) for name in measured})
+
+
+def learns(run: Run) -> bool:
+    """Does somebody learn here? Then what is shown to him matters, and not the rewards alone."""
+    return bool(jax.tree.leaves(run.agent))
 
 
 def select(flag: Any, new: Any, old: Any) -> Any:
@@ -141,6 +157,7 @@ def collect(
 ) -> tuple[Run, Transition, Metrics]:
     """Play `horizon` steps: (run, rollout [T, S, E, ...], summaries [T, S, E], NaN where no episode ended)."""
     lanes = run.now.last.shape[1]
+    shown = learns(run) or not explore
 
     def tick(run, t):
         k_act, k_step, k_fresh = split(jax.vmap(jax.random.fold_in, (0, None))(key, t), 3)
@@ -156,6 +173,7 @@ def collect(
             remembered = over_lanes(algorithm.memory)(lane_keys(k_memory, lanes))
             return select(then.last, (*fresh, remembered), (world, then, memory))
 
+        summary[faults.NAME] = over_lanes(partial(look, environment.spec, shown))(run.score, run.now, action, then)
         following = jax.lax.cond(jnp.any(then.last), renew, lambda: (world, then, memory))
         moved = run._replace(
             world=following[0], now=following[1], memory=following[2], score=score, step=run.step + lanes
@@ -186,9 +204,32 @@ def totals(summary: Metrics, metrics: Metrics) -> dict[str, Total]:
     return episodes | {name: total(x.astype(jnp.float32), ()) for name, x in metrics.items()}
 
 
+def report(summary: Metrics, metrics: Metrics, step: Any) -> dict[str, Total]:
+    """What there is to report of a rollout that began at `step`: `totals`, and the first step of every fault [S, K]."""
+    broken = summary.pop(faults.NAME)
+    ends = step + (1 + jnp.arange(broken.shape[0])) * broken.shape[2]
+    first = faults.first(broken, ends)
+    there = first < faults.NEVER
+    found = Total(jnp.where(there, first, 0), there.astype(jnp.int32))
+    return totals(summary, metrics) | {faults.NAME: found}
+
+
+def joined(before: dict[str, Total], later: dict[str, Total]) -> dict[str, Total]:
+    """The totals of both; of faults those of `before`, and where it has none those of `later`."""
+    there, then = before[faults.NAME], later[faults.NAME]
+    first = select(there.count > 0, there, then)
+    return jax.tree.map(jnp.add, before, later) | {faults.NAME: first}
+
+
 def means(total: dict[str, Total]) -> Metrics:
     """Per-seed means [S] of what was reported; NaN where nothing was."""
     return {name: jnp.where(x.count > 0, x.sum / jnp.maximum(x.count, 1), jnp.nan) for name, x in total.items()}
+
+
+def reported(total: dict[str, Total], begun: Any) -> Metrics:
+    """`means`; and of faults [S, K] how many steps after the step `begun` they came first."""
+    found = total[faults.NAME]
+    return means(total | {faults.NAME: found._replace(sum=found.sum - begun * found.count)})
 
 
 def iterate(environment: Environment, algorithm: Algorithm, run: Run) -> tuple[Run, dict[str, Total]]:
@@ -196,7 +237,7 @@ def iterate(environment: Environment, algorithm: Algorithm, run: Run) -> tuple[R
     key, k_collect, k_learn = split(run.key, 3)
     after, rollout, summary = collect(environment, algorithm, run, k_collect, algorithm.plan.horizon)
     agent, metrics = learn(algorithm, run.agent, rollout, k_learn, run.step)
-    return strong(after._replace(agent=agent, key=key)), totals(summary, metrics)
+    return strong(after._replace(agent=agent, key=key)), report(summary, metrics, run.step)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -219,10 +260,10 @@ def chunk(environment: Environment, algorithm: Algorithm, run: Run, iterations: 
     def body(_, carry):
         run, so_far = carry
         run, more = once(run)
-        return run, jax.tree.map(jnp.add, so_far, more)
+        return run, joined(so_far, more)
 
-    run, total = jax.lax.fori_loop(0, iterations, body, (run, nothing))
-    return run, means(total)
+    after, total = jax.lax.fori_loop(0, iterations, body, (run, nothing))
+    return after, reported(total, run.step)
 
 
 def compiled(environment: Environment, algorithm: Algorithm) -> Chunk:
@@ -262,11 +303,14 @@ def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, l
     return strong(run)
 
 
-def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
+def hosted(
+    environment: HostEnvironment, algorithm: Algorithm, stepped: Callable[[float], None] = lambda seconds: None
+) -> Chunk:
     """The same loop around a world outside JAX: acting and learning are compiled, stepping is a call.
 
     Only actions and time steps cross the border. Keys are derived as in `compiled`, so that a deterministic world gives
     the same run either way. If the world raises, so does the chunk, `Interrupted`, and what was learned is not lost.
+    stepped: called after every step of the environment, with the seconds that it took.
     """
     arrays, static = as_arguments(algorithm)
 
@@ -277,24 +321,35 @@ def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
         return choose(algorithm, run, k_act, explore=True)
 
     @program
-    def settling(arrays, run, key, t, memory, then):
+    def settling(arrays, run, key, t, moved, memory):
         (algorithm,) = eqx.combine(arrays, static)
+        then = moved.then
         lanes = then.last.shape[1]
         _, _, k_fresh = split(jax.vmap(jax.random.fold_in, (0, None))(key, t), 3)
         remembered = over_lanes(algorithm.memory)(lane_keys(split(k_fresh, 2)[1], lanes))
         score, summary = over_lanes(partial(tally, measured={}))(run.score, run.now, then)
-        moved = run._replace(memory=select(then.last, remembered, memory), score=score, step=run.step + lanes)
-        return moved, summary
+        seen = over_lanes(partial(look, environment.spec, learns(run)))
+        summary[faults.NAME] = seen(run.score, run.now, moved.action, then)
+        after = run._replace(memory=select(then.last, remembered, memory), score=score, step=run.step + lanes)
+        return after, summary
 
     @partial(program, donate_argnums=1)
     def learning(arrays, agent, steps, summaries, key, step):
         (algorithm,) = eqx.combine(arrays, static)
-        rollout, summary = (
-            jax.tree.map(lambda *x: jnp.stack(x), *steps),
-            jax.tree.map(lambda *x: jnp.stack(x), *summaries),
-        )
+        rollout, summary = (jax.tree.map(lambda *x: jnp.stack(x), *x) for x in (steps, summaries))
         agent, metrics = learn(algorithm, agent, rollout, key, step)
-        return agent, totals(summary, metrics)
+        return agent, report(summary, metrics, step)
+
+    def prepare(run: Run) -> None:
+        """Compile the three programs; nothing is played."""
+        key = jax.eval_shape(lambda key: split(key, 3)[1], run.key)
+        action, memory, extra = acting.eval_shape(arrays, run, key, 0)
+        moved = Transition(run.now, action, run.now, extra)
+        _, summary = settling.eval_shape(arrays, run, key, 0, moved, memory)
+        horizon = algorithm.plan.horizon
+        acting.lower(arrays, run, key, 0).compile()
+        settling.lower(arrays, run, key, 0, moved, memory).compile()
+        learning.lower(arrays, run.agent, [moved] * horizon, [summary] * horizon, key, run.step).compile()
 
     def once(run: Run) -> tuple[Run, dict[str, Total]]:
         seeds, lanes = run.now.last.shape
@@ -303,24 +358,30 @@ def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
         for t in range(algorithm.plan.horizon):
             action, memory, extra = acting(arrays, run, k_collect, t)
             flat = jax.tree.map(lambda x: jax.device_get(x).reshape(seeds * lanes, *x.shape[2:]), action)
+            began = time.perf_counter()
             try:
                 shown = environment.step(flat)
             except Exception as error:
                 raise Interrupted(begun) from error
+            stepped(time.perf_counter() - began)
             then, following = (on_device(x, seeds, lanes) for x in shown)
             steps.append(Transition(run.now, action, then, extra))
-            run, summary = settling(arrays, run, k_collect, t, memory, then)
+            run, summary = settling(arrays, run, k_collect, t, steps[-1], memory)
             run = run._replace(now=following)
             summaries.append(summary)
         agent, total = learning(arrays, run.agent, steps, summaries, k_learn, begun.step)
         return run._replace(agent=agent, key=key), total
 
     def play(run: Run, iterations: int) -> tuple[Run, Metrics]:
-        so_far = None
-        for _ in range(iterations):
+        if not iterations:
+            prepare(run)
+            return run, {}
+        begun = run.step
+        run, total = once(run)
+        for _ in range(iterations - 1):
             run, more = once(run)
-            so_far = more if so_far is None else jax.tree.map(jnp.add, so_far, more)
-        return run, means(so_far or {})
+            total = joined(total, more)
+        return run, reported(total, begun)
 
     return play
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 
 from covey.core.errors import BadInput
+from covey.core.interrupts import interruptible
 from covey.core.loop import as_arguments, start, start_hosted
 from covey.core.mesh import place
+from covey.core.optional import offered
 from covey.core.types import Run
+from covey.learning.buffer import Buffer, end_episodes
 from covey.runs import checkpoint, journal, memory
 from covey.runs import config as configs
 from covey.runs.checkpoint import Identity, Saved
@@ -51,8 +55,10 @@ class HostFacts(NamedTuple):
     train_s: float = 0.0
 
 
-def begin(config: Config, folder: Path, resume: bool, screen: View) -> tuple[Run, HostFacts]:
-    """A fresh run, or the one in the newest whole checkpoint of `folder`."""
+def begin(
+    config: Config, folder: Path, resume: bool, screen: View, between: Callable[[], None]
+) -> tuple[Run, HostFacts]:
+    """A fresh run, or the one in the newest whole checkpoint of `folder`. What `between` raises ends the wait."""
     saved = checkpoint.latest(folder / checkpoint.CHECKPOINTS) if resume else None
     if config.end != config.steps:
         screen.note(f"{config.steps:,} steps are rounded up to {config.end:,} ({config.iteration:,} an iteration).")
@@ -64,7 +70,7 @@ def begin(config: Config, folder: Path, resume: bool, screen: View) -> tuple[Run
     abstract = jax.eval_shape(partial(start, config.environment, config.algorithm, lanes=config.envs), config.keys)
     _show_memory(config, abstract, screen)
     if saved is None:
-        return place(_start(config)), HostFacts(_pace(config))
+        return place(interruptible(_start, between)(config)), HostFacts(_pace(config))
     return place(checkpoint.restore(_checked(config, folder, saved, screen), abstract)), _facts(config, saved)
 
 
@@ -93,16 +99,32 @@ def _begin_hosted(config: Config, folder: Path, saved: Saved | None, screen: Vie
     if saved is None:
         return run, HostFacts(_pace(config))
     restored = checkpoint.restore(_checked(config, folder, saved, screen), abstract)
-    if saved.world is not None and hasattr(config.environment, "restore"):
+    if saved.world is not None and offered(config.environment, "restore"):
         config.environment.restore(saved.world)
         return restored, _facts(config, saved)
     screen.note(f"the world {config.environment.spec.name!r} cannot be saved: the run goes on with new episodes.")
-    return run._replace(agent=restored.agent, key=restored.key, step=restored.step), _facts(config, saved)
+    agent = _end_episodes(restored.agent, saved.step)
+    return run._replace(agent=agent, key=restored.key, step=restored.step), _facts(config, saved)
+
+
+def _end_episodes(agent: Any, step: int) -> Any:
+    """An agent whose replays know that the episodes of the first `step` steps do not go on."""
+
+    def end(part: Any) -> Any:
+        return jax.vmap(lambda buffer: end_episodes(buffer, step))(part) if is_buffer(part) else part
+
+    def is_buffer(part: Any) -> bool:
+        return isinstance(part, Buffer)
+
+    return jax.tree.map(end, agent, is_leaf=is_buffer) if step else agent
 
 
 def _show_memory(config: Config, abstract: Run, screen: View) -> None:
     plan = memory.plan(config, abstract)
     screen.note(plan.text())
+    warning = memory.large_observations(config.environment.spec, plan.networks)
+    if warning:
+        screen.note(warning)
     plan.demand()
 
 

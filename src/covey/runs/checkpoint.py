@@ -35,6 +35,9 @@ CHECKPOINTS, POLICIES = "checkpoints", "policies"
 
 ASIDE = ".writing"
 
+GONE = ("whole_episode",)
+"""Fields that records had once. What they said now stands in others (`upgrade` of the record)."""
+
 
 class Identity(NamedTuple):
     """What a checkpoint belongs to. `settings` holds everything that decides the run's arithmetic, by name."""
@@ -278,7 +281,7 @@ def check(saved: Saved, identity: Identity) -> None:
             )
     for name, value in was.settings.items():  # what is new since then has its default, and is no difference
         now = identity.settings.get(name, "absent")
-        if now != value:
+        if now != value and name.rpartition(".")[2] not in GONE:
             raise BadInput(
                 f"the checkpoint {saved.folder} was made with {name} = {_short(value)}, and now it is {_short(now)}: "
                 "resume with the settings of its config.yaml, or choose another folder."
@@ -292,15 +295,22 @@ def _short(value: str) -> str:
 def restore(saved: Saved, abstract: Any, part: str = "") -> Any:
     """The pytree in `saved`, shaped like `abstract` (of `jax.eval_shape`).
 
-    part: the name of one field of the run (such as "agent"), to restore that alone; `abstract` is then that field's.
+    part: the name of one field of the run (such as "agent"), to restore that alone, or as much of it as `abstract`
+    has; `abstract` is then that field's.
     """
     prefix = f".{part}" if part else ""
     wanted = {prefix + name: leaf for name, leaf in flat(abstract).items()}
-    shapes = {n: s for n, s in saved.about["shapes"].items() if n.startswith(prefix)}
+    shapes = {n: s for n, s in saved.about["shapes"].items() if n in wanted or not part}
     _demand_same_shapes(saved, shapes, _shapes(wanted))
     arrays = _read_arrays(saved.folder / "run", wanted) if wanted else {}
     arrays, kinds = ({n.removeprefix(prefix): x for n, x in by.items()} for by in (arrays, saved.about["keys"]))
     return unflat(arrays, abstract, kinds)
+
+
+def fits(saved: Saved, abstract: Any, part: str) -> bool:
+    """Is the field `part` of the run in `saved` shaped like `abstract`?"""
+    wanted = {f".{part}{name}": shape for name, shape in _shapes(flat(abstract)).items()}
+    return wanted == {n: s for n, s in saved.about["shapes"].items() if n.startswith(f".{part}")}
 
 
 def _demand_same_shapes(saved: Saved, there: dict[str, str], wanted: dict[str, str]) -> None:

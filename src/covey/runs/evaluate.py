@@ -21,27 +21,34 @@ import numpy as np
 from scipy.special import stdtrit
 
 from covey import algorithms
-from covey.core.algorithm import Algorithm
+from covey.core import faults
+from covey.core.algorithm import Algorithm, ledgers
 from covey.core.environment import HostEnvironment, Reference, evaluation_world, measures
 from covey.core.errors import BadInput
+from covey.core.interrupts import interruptible, nothing
 from covey.core.loop import (
     as_arguments,
     choose,
     collect,
     lane_keys,
+    look,
     nothing_scored,
     on_device,
     over_lanes,
     split,
     tally,
 )
-from covey.core.types import Metrics, Run, Transition
+from covey.core.optional import offered
+from covey.core.types import Metrics, Run, Spec, Transition
 
 ROOT = 20_270_408
 """Root of the keys of every run's evaluations: all algorithms meet the same episodes."""
 
 FINAL = 0
 """Number of the final evaluation; those on the way are numbered from 1."""
+
+PATIENCE = 10_000
+"""Steps after which an episode outside JAX counts as endless, where the environment has no time limit."""
 
 Values = dict[str, np.ndarray]
 """Numbers by metric name, [S, episodes]."""
@@ -140,12 +147,14 @@ Player = Callable[[Any, Any, Any], Values]
 """(agent states [S], keys [S], step) -> metrics [S, episodes]."""
 
 
-def evaluator(environment: Any, algorithm: Algorithm, episodes: int) -> Evaluator:
-    """`evaluate`, compiled once for many calls."""
+def evaluator(
+    environment: Any, algorithm: Algorithm, episodes: int, between: Callable[[], None] = nothing
+) -> Evaluator:
+    """`evaluate`, compiled once for many calls. What `between` raises ends an evaluation."""
     if episodes < 1:
         raise BadInput(f"an evaluation needs at least one episode, got {episodes}.")
-    play = player(evaluation_world(environment), algorithm, episodes)
-    about, rival = _rival(environment, episodes)
+    play = player(evaluation_world(environment), algorithm, episodes, between)
+    about, rival = _rival(environment, episodes, between)
 
     def run(agents: Any, keys: Any, step: Any) -> Evaluation:
         values = play(agents, keys, step)
@@ -155,14 +164,15 @@ def evaluator(environment: Any, algorithm: Algorithm, episodes: int) -> Evaluato
     return run
 
 
-def _rival(environment: Any, episodes: int) -> tuple[Reference | None, Callable | None]:
+def _rival(environment: Any, episodes: int, between: Callable[[], None]) -> tuple[Reference | None, Callable | None]:
     """The world's reference and, where it can be played on the same episodes, its player (keys [S], step) -> Values."""
     world = evaluation_world(environment)
-    about = world.reference() if hasattr(world, "reference") else None
+    reference = offered(world, "reference")
+    about = None if reference is None else reference()
     if about is None or not about.algorithm or isinstance(world, HostEnvironment):
         return about, None
     rule = algorithms.make(about.algorithm, world)
-    play = player(world, rule, episodes)
+    play = player(world, rule, episodes, between)
 
     def rival(keys: Any, step: Any) -> Values:
         states = jax.vmap(partial(rule.init, lanes=episodes))(keys)
@@ -186,11 +196,11 @@ def _regret(values: Values, reference: Values, about: Reference | None) -> Value
 # Playing
 
 
-def player(world: Any, algorithm: Algorithm, episodes: int) -> Player:
-    """Plays whole greedy episodes."""
+def player(world: Any, algorithm: Algorithm, episodes: int, between: Callable[[], None] = nothing) -> Player:
+    """Plays whole greedy episodes. What `between` raises ends them: it is called again and again meanwhile."""
     if isinstance(world, HostEnvironment):
-        return _hosted_player(world, algorithm, episodes)
-    return _compiled_player(world, algorithm, episodes, _longest(world))
+        return _hosted_player(world, algorithm, episodes, between)
+    return _compiled_player(world, algorithm, episodes, between)
 
 
 def _longest(world: Any) -> int:
@@ -203,8 +213,9 @@ def _longest(world: Any) -> int:
     return world.spec.time_limit
 
 
-def _compiled_player(environment: Any, algorithm: Algorithm, episodes: int, longest: int) -> Player:
+def _compiled_player(environment: Any, algorithm: Algorithm, episodes: int, between: Callable[[], None]) -> Player:
     arrays, static = as_arguments(environment, algorithm)
+    longest = _longest(environment)
 
     @jax.jit
     def play(arrays, agents, keys, step):
@@ -215,10 +226,11 @@ def _compiled_player(environment: Any, algorithm: Algorithm, episodes: int, long
         score = over_lanes(lambda w, n: nothing_scored(n, measures(environment, w)))(world, now)
         run = Run(agents, world, now, memory, score, keys, step)
         _, rollout, summary = collect(environment, algorithm, run, k_play, longest, explore=False)
-        return _first(summary) | accounts(algorithm, agents, rollout)
+        return _first_faults(summary), _first(summary) | accounts(algorithm, agents, rollout)
 
     def run(agents: Any, keys: Any, step: Any) -> Values:
-        values = jax.device_get(play(arrays, agents, keys, jnp.int32(step)))
+        wrong, values = jax.device_get(interruptible(play, between)(arrays, agents, keys, jnp.int32(step)))
+        _demand_finite(environment.spec, wrong)
         if np.isnan(values["steps/episode"]).any():
             raise BadInput(f"an episode of {environment.spec.name!r} goes on beyond its time limit of {longest} steps.")
         return values
@@ -232,12 +244,21 @@ def accounts(algorithm: Algorithm, agents: Any, rollout: Transition) -> Metrics:
     `ledger/<group>/earned` (discounted) plus `cut` is `foretold` plus every agent's entry, `together` and `luck`.
     """
     found = {}
-    for name, book in jax.vmap(algorithm.ledgers, (0, 1))(agents, rollout).items():
+    for name, book in jax.vmap(partial(ledgers, algorithm), (0, 1))(agents, rollout).items():
         entries = {"earned": book.earned.sum(-1), "cut": book.cut, "foretold": book.foretold}
         entries |= {"together": book.together.sum(-1), "luck": book.luck.sum(-1)}
         entries |= {agent: book.parts[..., i].sum(-1) for i, agent in enumerate(algorithm.spec.groups[name].names)}
         found |= {f"ledger/{name}/{entry}": value for entry, value in entries.items()}
     return found
+
+
+def _first_faults(summary: Any) -> Any:
+    """Takes the faults [T, S, E, K] out of the summaries: the first step of each in a first episode [S, K], or NaN."""
+    broken = summary.pop(faults.NAME)
+    ended = jnp.cumsum(~jnp.isnan(summary["steps/episode"]), axis=0)
+    over = jnp.concatenate([jnp.zeros_like(ended[:1]), ended[:-1]]) > 0
+    first = faults.first(broken & ~over[..., None], 1 + jnp.arange(broken.shape[0]))
+    return jnp.where(first < faults.NEVER, first, jnp.nan)
 
 
 def _first(summary: Any) -> Any:
@@ -246,7 +267,7 @@ def _first(summary: Any) -> Any:
     return jax.tree.map(lambda x: jnp.take_along_axis(x, ended, axis=0)[0], summary)
 
 
-def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int) -> Player:
+def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int, between: Callable[[], None]) -> Player:
     """Rounds of one episode per lane, until every seed has enough; the first `episodes` count."""
     arrays, static = as_arguments(algorithm)
 
@@ -263,9 +284,10 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int) -> Pla
         return action, run._replace(memory=memory)
 
     @jax.jit
-    def settle(run, then, following):
+    def settle(run, action, then, following):
         score, summary = over_lanes(partial(tally, measured={}))(run.score, run.now, then)
-        return run._replace(score=score, now=following), summary
+        wrong = over_lanes(partial(look, environment.spec, True))(run.score, run.now, action, then)
+        return run._replace(score=score, now=following), summary, wrong
 
     @jax.jit
     def account(arrays, agents, steps):
@@ -274,7 +296,7 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int) -> Pla
 
     def one_round(agents: Any, keys: Any, step: Any) -> Values:
         seeds = keys.shape[0]
-        if hasattr(environment, "reseed"):
+        if offered(environment, "reseed"):
             seed = over_lanes(lambda key: jax.random.randint(key, (), 0, 2**31 - 1))
             environment.reseed(np.asarray(seed(lane_keys(keys, environment.lanes // seeds))).ravel().tolist())
         lanes = environment.lanes // seeds
@@ -283,14 +305,18 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int) -> Pla
         over = np.zeros((seeds, lanes), bool)
         steps, keeps = [], False
         for t in itertools.count():
+            between()
+            _demand_end(environment.spec, t)
             action, run = act(arrays, run, t)
             flat = jax.tree.map(lambda x: np.asarray(x).reshape(seeds * lanes, *x.shape[2:]), action)
             then, following = (on_device(x, seeds, lanes) for x in environment.step(flat))
             moved = Transition(run.now, action, then)
             keeps = keeps or (t == 0 and bool(jax.eval_shape(account, arrays, agents, [moved])))
             steps += [moved] * keeps
-            run, summary = settle(run, then, following)
-            summary = jax.device_get(summary)
+            run, summary, wrong = settle(run, action, then, following)
+            summary, wrong = jax.device_get((summary, wrong))
+            wrong = (wrong & ~over[..., None]).any(1)
+            _demand_finite(environment.spec, np.where(wrong, t + 1, np.nan))
             first = {name: np.asarray(np.where(over, first.get(name, x), x)) for name, x in summary.items()}
             over |= np.asarray(then.last)
             if over.all():
@@ -307,3 +333,19 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int) -> Pla
         return {name: np.concatenate([x[name] for x in played], axis=1)[:, :episodes] for name in played[0]}
 
     return play
+
+
+def _demand_finite(spec: Spec, firsts: np.ndarray) -> None:
+    """BadInput where a number of an episode was not finite: the first step of each fault [S, K]."""
+    cause = faults.cause(firsts, spec, shown=True)
+    if cause is not None:
+        raise cause.error(spec, f"in step {cause.step:,} of an episode of an evaluation")
+
+
+def _demand_end(spec: Spec, t: int) -> None:
+    """BadInput where an episode goes on after `t` steps, and should not."""
+    if t >= (PATIENCE if spec.time_limit is None else 2 * spec.time_limit):
+        raise BadInput(
+            f"an episode of {spec.name!r} has not ended after {t:,} steps of an evaluation: make the environment with "
+            "a time limit that it keeps to (`--env.time-limit N`, or `time_limit` in its spec) and evaluate again."
+        )

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from covey.core.errors import BadInput, unknown
-from covey.core.registry import conform, hints_of, locate
+from covey.core.registry import conform, hints_of, is_record, locate
 from covey.core.types import Spec, Table
 
 Arrays = dict[str, np.ndarray]
@@ -81,11 +81,6 @@ def encode(value: Any, spec: Spec | None, arrays: Arrays, where: str = "") -> An
     if isinstance(value, tuple):
         return [inner(x, i) for i, x in enumerate(value)]
     return {"function": _path(value, where)}
-
-
-def is_record(kind: Any) -> bool:
-    """Is `kind` a class of records: a dataclass (an `eqx.Module` is one) or a NamedTuple?"""
-    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
 
 
 def record_fields(record: Any) -> dict[str, Any]:
@@ -163,6 +158,7 @@ def _decode_record(path: str, fields: dict, spec: Spec | None, arrays: Mapping[s
         return Table(items)
     if not is_record(kind):
         raise BadInput(f"the type {path!r} at {where or 'the top'!r} is not a record with fields.")
+    fields = kind.upgrade(fields) if hasattr(kind, "upgrade") else fields  # from what earlier versions wrote
     names = list(kind._fields) if hasattr(kind, "_fields") else _stored_names(kind)
     hints = hints_of(kind)
     given = {}

@@ -14,6 +14,7 @@ import jax
 from covey.core.errors import BadInput
 from covey.core.loop import choose
 from covey.core.mesh import mesh_shape
+from covey.core.types import Spec
 from covey.runs.checkpoint import nbytes
 from covey.runs.config import Config
 
@@ -49,6 +50,9 @@ class MemoryPlan(NamedTuple):
             )
 
 
+LARGE = 30_000
+"""Numbers of an observation from which on there is a warning: a picture of 100 x 100 x 3."""
+
 ADVICE = {
     "networks": "use fewer seeds or smaller networks",
     "replay": "use a smaller replay capacity or fewer seeds",
@@ -69,6 +73,26 @@ def plan(config: Config, abstract: Any) -> MemoryPlan:
         worlds=nbytes((abstract.world, abstract.now, abstract.memory, abstract.score)),
         rollout=step * config.algorithm.plan.horizon,
         available=available(config.seeds, config.envs),
+    )
+
+
+def large_observations(spec: Spec, networks: int) -> str | None:
+    """A warning where agents (or critics) are shown more numbers than people mean to: mostly raw pictures.
+
+    networks: their bytes, with the optimizers'.
+    """
+    shown = {f"an agent of group {name!r}": group.obs for name, group in spec.groups.items()}
+    shown["the global state"] = spec.state
+    counts = {what: sum(field.size for field in seen) for what, seen in shown.items()}
+    what, size = max(counts.items(), key=lambda item: item[1])
+    if size < LARGE:
+        return None
+    many = [field.shape for field in shown[what] if len(field.shape) > 1]
+    lengths = f" ({', '.join(' x '.join(map(str, shape)) for shape in many)})" if many else ""
+    return (
+        f"{what} {'has' if what.startswith('the') else 'observes'} {size:,} numbers{lengths} and networks take "
+        f"{_megabytes(networks)}, so steps and learning are slow: reduce pictures before, as "
+        "docs/environments/pettingzoo.md shows."
     )
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from covey import algorithms, environments
 from covey.core.algorithm import Algorithm
 from covey.core.environment import HostEnvironment
 from covey.core.errors import BadInput
+from covey.core.settings import flattened, names, with_settings
+from covey.core.vocabulary import meant
 from covey.runs import config as configs
 from covey.runs import journal
 from covey.runs.begin import begin
@@ -29,7 +32,7 @@ from covey.runs.config import Config, Origin
 from covey.runs.files import locked
 from covey.runs.live import view
 from covey.runs.session import Result, Session
-from covey.runs.stopping import requests
+from covey.runs.signals import Stopped, requests
 
 
 def train(
@@ -41,6 +44,7 @@ def train(
     envs: int | None = None,
     seed: int = 0,
     preset: str = "tuned",
+    settings: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -54,12 +58,16 @@ def train(
 ) -> Result:
     """Train `algorithm` in `environment` (ids or objects) for `steps` environment steps of each of `seeds` seeds.
 
-    envs: lanes of each seed (default 1, or what a host world has). preset, options: for an algorithm and an environment
-    given by id. out: the run folder (default: a new one under `runs/`). resume: go on from the newest checkpoint in
-    `out`, or begin there if it has none. The rest is explained in `Config`.
+    envs: lanes of each seed (default 1, or what a host world has). settings: of the algorithm, by the names that they
+    have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 20_000}`; a mapping stands
+    for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an algorithm and an
+    environment given by id; options are the keywords of `covey.make`. out: the run folder (default: a new one under
+    `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. The rest is explained in
+    `Config`.
     """
     world, origin = environment, Origin()
-    if isinstance(environment, str):
+    ours = isinstance(environment, str)
+    if ours:
         options = dict(options or {})
         world, origin = environments.make(environment, **options), Origin(environment, options)
     elif options:
@@ -68,7 +76,7 @@ def train(
         origin = origin._replace(algorithm=algorithm, preset=preset)
         algorithm = algorithms.make(algorithm, world, preset=preset)
     config = Config(
-        algorithm=algorithm,
+        algorithm=configured(algorithm, settings or {}, origin.algorithm or type(algorithm).__name__),
         environment=world,
         origin=origin,
         steps=steps,
@@ -81,7 +89,29 @@ def train(
         keep_every=keep_every,
         chunk=chunk,
     )
-    return execute(config, out=out, resume=resume, quiet=quiet, trackers=trackers)
+    with made_here(world) if ours else contextlib.nullcontext():
+        return execute(config, out=out, resume=resume, quiet=quiet, trackers=trackers)
+
+
+@contextlib.contextmanager
+def made_here(environment: Any) -> Iterator[None]:
+    """Closes an environment outside JAX, with its workers, in the end: who made it does."""
+    try:
+        yield
+    finally:
+        if isinstance(environment, HostEnvironment):
+            environment.close()
+
+
+def configured(algorithm: Algorithm, settings: Mapping[str, Any], name: str) -> Algorithm:
+    """`algorithm` with these settings; those that are arguments of `train` are sent there."""
+    own, can_be_set = inspect.signature(train).parameters, names(algorithm)
+    for setting in flattened(settings):
+        arguments = meant(setting, [argument.replace("_", "-") for argument in own])
+        if arguments and setting not in can_be_set:
+            argument = arguments[0].replace("-", "_")
+            raise BadInput(f"{setting!r} is no setting of {name}: give `{argument}=...` to `train` itself.")
+    return with_settings(algorithm, settings, name)
 
 
 def lanes(environment: Any, seeds: int) -> int:
@@ -97,22 +127,24 @@ def execute(
     quiet: bool = False,
     trackers: Iterable[str | journal.Tracker] = (),
 ) -> Result:
-    """Run `config` in the folder `out`. Asked to stop (Ctrl-C, SIGTERM), it saves and raises `Stopped`."""
+    """Run `config` in the folder `out`. A signal that asks it to stop makes it save and raise `Stopped`."""
     use_compilation_cache()
     folder = run_folder(config, out, resume)
     trackers = list(trackers)
     journal.require(trackers)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(folder))
-        request = stack.enter_context(requests())
-        screen = stack.enter_context(view(quiet))
-        run, progress = begin(config, folder, resume, screen)
+        request, screen = stack.enter_context(requests(stack.enter_context(view(quiet))))
+        try:
+            run, progress = begin(config, folder, resume, screen, request.obey)
+        except Stopped as stopped:
+            stopped.sentence = "stopped before training began: nothing was changed."
+            screen.note(stopped.sentence)
+            raise
         configs.write(config, folder / "config.yaml")
         following = journal.track(trackers, folder, folder.name, configs.settings(config))
         log = stack.enter_context(journal.opened(folder, following))
-        session = Session(config, folder, run, progress, log, screen)
-        session.to_the_end(request)
-        return session.finish()
+        return Session(config, folder, run, progress, log, screen, request).to_the_end()
 
 
 def run_folder(config: Config, out: str | Path | None, resume: bool) -> Path:

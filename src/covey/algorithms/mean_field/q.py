@@ -23,16 +23,17 @@ import jax.numpy as jnp
 from covey.algorithms.mean_field.choosing import Boltzmann, Choosing, EpsilonGreedy, greedy
 from covey.algorithms.mean_field.field import Alone, Field, Means
 from covey.algorithms.mean_field.means import Everybody, Near
-from covey.algorithms.mean_field.networks import Function, Network, Shape, Tabular
+from covey.algorithms.mean_field.networks import Function, Network, Shape, Tabular, network_for
 from covey.core.algorithm import Algorithm, Plan, paced
 from covey.core.checks import controls, within
 from covey.core.errors import BadInput
 from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, TimeStep
 from covey.learning.descent import descended
-from covey.learning.replay import Batch, Buffer, Replay, latest, replayed
+from covey.learning.replay import Batch, Buffer, Replay, learn_from_replay, rollout_as_batch
 from covey.learning.targets import Linear, constant, masked_mean, polyak
+from covey.nn.encoders import inputs
 from covey.nn.heads import Head, Parts
-from covey.nn.joint import actions, legal, observations
+from covey.nn.joint import actions, legal
 
 
 class Nets(NamedTuple):
@@ -86,6 +87,8 @@ class MeanFieldQ(Algorithm):
         within(self, "[0, 1]", "gamma")
         within(self, "(0, 1]", "tau")
         controls(self)
+        if self.replay is not None:
+            self.replay.check(self.horizon)
         for name in self.groups:
             if not isinstance(self.spec.groups[name].action, (Discrete, MultiDiscrete)):
                 raise BadInput(
@@ -137,7 +140,7 @@ class MeanFieldQ(Algorithm):
 
     def valued(self, nets: Groups, now: TimeStep, mean: Groups) -> Groups:
         """Q(o, ·, ā) of every agent [n, A]."""
-        obs = observations(self.spec, now)
+        obs = inputs(self.spec, now)
         return {name: self.values(self.shape(name), nets[name], obs[name], mean[name]) for name in self.groups}
 
     def foreseen(self, nets: Groups, now: TimeStep, mean: Groups, step: Any) -> Groups:
@@ -168,11 +171,11 @@ class MeanFieldQ(Algorithm):
         length, lanes = rollout.then.last.shape
         update = partial(self.update, step)
         if self.replay is not None:
-            buffer, nets, metrics = replayed(
+            buffer, nets, metrics = learn_from_replay(
                 self.replay, self.spec, self.plan, state.buffer, rollout, step, update, state.nets, key, rollout.extra
             )
             return State(nets, buffer), metrics
-        batch = latest(rollout, rollout.extra)
+        batch = rollout_as_batch(rollout, rollout.extra)
         nets, metrics = paced(
             self.plan, step, length * lanes, lambda nets, key, count: update(nets, batch, key, count), state.nets, key
         )
@@ -237,7 +240,7 @@ def _alias(spec: Spec, field: Field, preset: str, groups: tuple[str, ...] | None
     alone = isinstance(field, Alone)
     match preset:
         case "tuned":
-            return MeanFieldQ(spec, groups, field)
+            return MeanFieldQ(spec, groups, field, network_for(spec))
         case "paper":
             soft = Boltzmann(Linear(1.0, 0.05, 100_000.0))
             network = Network(view="conv", lr=1e-4)

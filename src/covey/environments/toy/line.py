@@ -13,6 +13,7 @@ import numpy as np
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
+from covey.core.registry import part
 from covey.core.types import Field, Group, Groups, Spec, Splits, Table, TimeStep
 from covey.environments.toy.chance import chance, need_time
 
@@ -157,5 +158,6 @@ def _scaled(weights: Any, parts: tuple[int, ...]) -> Any:
     return jnp.concatenate([x / jnp.maximum(x.sum(axis=1, keepdims=True), 1e-9) for x in pieces], axis=1)
 
 
+@part
 def _as_wanted(now: TimeStep, key: Any) -> Groups:
     return dict(now.obs)

@@ -1,41 +1,28 @@
-"""Worlds outside JAX in several processes: `Workers` looks like one `HostEnvironment` and runs many.
-
-    parent                        worker w (spawned)
-      action -> shared memory ->    its lanes' actions
-      "step" -> pipe          ->    environment.step
-      then, now <- shared memory <- its lanes' time steps
-
-Commands and everything rare (resets, saves, errors) go through a pipe; what is exchanged at every step lies in one
-block of shared memory that each worker sees its own lanes of.
-"""
+"""`Workers`: many environments in processes that look like one. The side of the parent."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
 import struct
+import threading
 import time
-import traceback
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from covey.core.environment import HostEnvironment
 from covey.core.errors import BadInput
+from covey.core.interrupts import blocked
 from covey.core.types import Groups, Spec, TimeStep, action_shape
+from covey.core.workers.process import Make, work
+from covey.core.workers.shared import Views, copied, leaves, rebuild, shapes, view
 
-ALIGNMENT = 64  # bytes; every shared array begins on a cache line
 PATIENCE = 5.0  # seconds that a worker gets to end by itself
-
-OFFERS = ("save", "restore", "reseed")  # what a world may do beyond what it must
-
-Make = Callable[[Sequence[int]], HostEnvironment]
-"""Builds a host environment with one lane per seed: `make([3, 4])` has two lanes."""
 
 
 class WorkerFailed(BadInput):
@@ -116,8 +103,12 @@ class Workers:
 
     def _hire(self, context: Any, make: Make, seeds: Sequence[int]) -> None:
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, make, seeds), daemon=True)
-        process.start()
+        by_main_thread = threading.current_thread() is threading.main_thread()
+        process = context.Process(target=work, args=(theirs, make, seeds, by_main_thread), daemon=True)
+        with blocked():  # a signal to the group must not end a worker before it can leave it to us
+            resource_tracker.ensure_running()
+        with blocked():  # again: starting the tracker lets some of them through
+            process.start()
         theirs.close()  # so that a dead worker is the end of its pipe
         self._crew.processes.append(process)
         self._crew.pipes.append(ours)
@@ -133,6 +124,7 @@ class Workers:
         self._crew.blocks.append(block)
         self._views = view(shared, block, 0, self.lanes)
         self._ask("share", [(block.name, shared, begin, end) for begin, end in self._blocks()])
+        block.unlink()  # it goes with the last process that sees it, however that ends
 
     def _in_order(self, action: Groups) -> Groups:
         missing = set(self.spec.groups) - set(action)
@@ -227,136 +219,8 @@ def dismiss(crew: Crew) -> None:
     for block in crew.blocks:
         with contextlib.suppress(BufferError):  # somebody still holds a view: the memory goes with the last one
             block.close()
-        block.unlink()
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# In the worker
-
-
-def work(pipe: Connection, make: Make, seeds: Sequence[int]) -> None:
-    """A worker's life: build the world, then answer commands until told to close (or the parent is gone)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides what it means
-    with contextlib.suppress(EOFError, OSError):
-        try:
-            serve(pipe, checked(make(seeds), len(seeds)))
-        except BadInput as error:
-            pipe.send((False, error))
-        except Exception:
-            pipe.send((False, traceback.format_exc()))
-
-
-def checked(environment: HostEnvironment, lanes: int) -> HostEnvironment:
-    if environment.lanes != lanes:
-        raise BadInput(f"`make` got {lanes} seeds and built {environment.lanes} lanes: build one lane per seed.")
-    return environment
-
-
-def serve(pipe: Connection, environment: Any) -> None:
-    views, block = Views({}, None, None), None
-    pipe.send((True, (environment.spec, {name for name in OFFERS if hasattr(environment, name)})))
-    while True:
-        command, argument = pipe.recv()
-        answer = None
-        match command:
-            case "reset":
-                answer = environment.reset()
-            case "share":
-                name, shared, begin, end = argument
-                block = SharedMemory(name)
-                views = view(shared, block, begin, end)
-            case "step":
-                then, now = environment.step(copied(views.action))
-                fill(views.then, then)
-                fill(views.now, now)
-            case "save":
-                answer = environment.save()
-            case "restore":
-                environment.restore(argument)
-            case "reseed":
-                environment.reseed(argument)
-            case "close":
-                environment.close()
-                del views
-                if block is not None:
-                    block.close()
-                return
-        pipe.send((True, answer))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Trees of arrays in shared memory. Plain Python, because a worker has no use for JAX.
-
-
-class Views(NamedTuple):
-    """What crosses the border at every step, as arrays in shared memory."""
-
-    action: Groups
-    then: Any
-    now: Any
-
-
-class Shape(NamedTuple):
-    """What there is to know about an array before it exists."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    @property
-    def room(self) -> int:
-        """Bytes, rounded up so that the next array is aligned."""
-        size = int(np.prod(self.shape)) * self.dtype.itemsize
-        return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def leaves(tree: Any) -> Iterator[Any]:
-    """The arrays of dicts (in name order), tuples and lists; None holds nothing."""
-    if isinstance(tree, dict):
-        tree = [tree[name] for name in sorted(tree)]
-    if isinstance(tree, (tuple, list)) and not isinstance(tree, Shape):
-        for item in tree:
-            yield from leaves(item)
-    elif tree is not None:
-        yield tree
-
-
-def rebuild(tree: Any, values: Iterator[Any]) -> Any:
-    """`tree` with its leaves replaced, in the order of `leaves`."""
-    if tree is None:
-        return None
-    if isinstance(tree, dict):
-        return {name: rebuild(tree[name], values) for name in sorted(tree)}
-    if isinstance(tree, Shape) or not isinstance(tree, (tuple, list)):
-        return next(values)
-    items = [rebuild(item, values) for item in tree]
-    return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
-
-
-def shapes(tree: Any) -> Any:
-    return rebuild(tree, (Shape(np.shape(x), np.asarray(x).dtype) for x in leaves(tree)))
-
-
-def view(shared: Any, block: SharedMemory, begin: int, end: int) -> Any:
-    """The arrays that a tree of shapes describes, inside `block`, lanes `begin` to `end` of each."""
-
-    def inside() -> Iterator[np.ndarray]:
-        offset = 0
-        for array in leaves(shared):
-            yield np.ndarray(array.shape, array.dtype, block.buf, offset)[begin:end]
-            offset += array.room
-
-    return rebuild(shared, inside())
-
-
-def fill(mine: Any, given: Any) -> None:
-    """Copy `given` into the shared arrays `mine`."""
-    for ours, value in zip(leaves(mine), leaves(given), strict=True):
-        ours[...] = value
-
-
-def copied(tree: Any) -> Any:
-    """A copy that the next step does not overwrite."""
-    return rebuild(tree, (np.array(x) for x in leaves(tree)))
+        with contextlib.suppress(FileNotFoundError):  # as it should: all workers saw it
+            block.unlink()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
