@@ -4,36 +4,54 @@
 FITS := import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c "$(FITS)" 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := -m pytest -m "not learn" -n $(JOBS) --dist loadscope
+QUICK := tests/core tests/nn tests/learning tests/algorithms tests/runs tests/studies tests/testing
 
-.PHONY: demo test check learn bench docs
+.PHONY: demo test test-quick test-oldest check learn bench docs
 
-demo: .venv/.dev  ## two routers learn to share a link
+demo: $(VENV)/.dev  ## two routers learn to share a link
 	$(BIN)/covey reproduce att-maddpg/demo
 
-test: .venv/.dev  ## units and laws
-	$(BIN)/python -m pytest -m "not learn" -n $(JOBS) --dist loadscope
+test: $(VENV)/.dev  ## units and laws
+	$(BIN)/python $(PYTEST)
 
-check: .venv/.dev  ## style and types
+test-quick: $(VENV)/.dev  ## units alone; with VENV=.venv-3.13 PYTHON=python3.13, on another Python
+	$(BIN)/python $(PYTEST) $(QUICK)
+
+test-oldest: .venv-oldest/.dev  ## units and laws with the oldest packages that pyproject.toml allows
+	.venv-oldest/bin/python $(PYTEST)
+
+check: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-learn: .venv/.dev  ## slow tests in which something has to learn, and every law, with the compiler's usual settings
+learn: $(VENV)/.dev  ## slow tests in which something has to learn, and every law, with the compiler's usual settings
 	XLA_FLAGS=--xla_force_host_platform_device_count=4 $(BIN)/python -m pytest -m learn -n $(JOBS) --dist loadscope
 
-bench: .venv/.dev  ## how fast is this machine?
+bench: $(VENV)/.dev  ## how fast is this machine?
 	$(BIN)/covey bench
 
-docs: .venv/.docs  ## the pages, as files that need no network: site/index.html
+docs: $(VENV)/.docs  ## the pages, as files that need no network: site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-.venv/.dev: pyproject.toml
+$(VENV)/.dev: pyproject.toml
 	test -x $(BIN)/python || test -n "$(PYTHON)" || { echo "covey needs Python 3.11, 3.12 or 3.13." >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-.venv/.docs: .venv/.dev
+$(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+# pip always takes the newest; uv also knows the oldest. What only tests need stays new.
+.venv-oldest/.dev: pyproject.toml
+	rm -rf .venv-oldest
+	python3.11 -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet uv
+	VIRTUAL_ENV=.venv-oldest .venv-oldest/bin/uv pip install --quiet --resolution lowest-direct --editable .
+	VIRTUAL_ENV=.venv-oldest .venv-oldest/bin/uv pip install --quiet --editable '.[dev]'
 	touch $@

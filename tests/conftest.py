@@ -12,6 +12,8 @@ from pathlib import Path
 
 import jaxlib.version
 
+from law_counts import LawCounts
+
 DEVICES = "--xla_force_host_platform_device_count=4"
 HURRY = "--xla_backend_optimization_level=0"
 OLD_EMITTERS = "--xla_cpu_use_fusion_emitters=false"  # compile 3 times faster; an unknown flag would end the process
@@ -25,3 +27,8 @@ os.environ.setdefault("COVEY_CACHE", str(Path(__file__).parent.parent / ".cache"
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 gc.set_threshold(200_000, 20, 100)  # tracing makes objects by the million, and few of them are garbage
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # a worker of pytest-xdist sees its own tests only
+        config.pluginmanager.register(LawCounts(), "law-counts")

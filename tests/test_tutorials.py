@@ -7,9 +7,13 @@ import sys
 import types
 from pathlib import Path
 
+import jax
 import pytest
 
 import covey
+from covey.algorithms.random import random
+from covey.runs.episode import record
+from covey.runs.render import frames
 
 DOCS = Path(covey.__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,6 +32,14 @@ def played(page: str, monkeypatch, without: str = "covey.train(") -> types.Modul
 def test_the_world_of_the_tutorial_passes_its_check(monkeypatch):
     module = played("your-environment", monkeypatch)
     assert module.make_env().spec.agents == 2
+
+
+def test_the_world_of_the_tutorial_can_be_drawn(monkeypatch):
+    env = played("your-environment", monkeypatch).make_env()
+    happened = record(env, random(env.spec), (), jax.random.key(0))
+    pictures = frames(env, happened)
+    assert len(pictures) == happened.length + 1
+    assert all(picture.shape == (220, 660, 3) and picture.std() > 0 for picture in pictures)
 
 
 @pytest.mark.learn

@@ -155,15 +155,19 @@ def test_a_table_goes_to_the_mean_of_the_targets_of_each_entry(own, expected):
 
 def test_pictures_and_the_rest_of_an_observation_meet():
     group = Group(("a", "b"), (Part("view", (6, 6, 2)), Part("speed", (3,))), Discrete(4))
-    for view in ("dense", "conv"):
+    for view in ("dense", "conv", "residual"):
         network, shape = Network(width=8, view=view), Shape(group, 5, 4)
         parameters = network.init(jax.random.key(0), shape)
         obs, mean = jax.random.normal(jax.random.key(1), (2, 75)), jax.random.uniform(jax.random.key(2), (2, 5))
-        out = network(shape, parameters, obs, mean)
+
+        def of(obs, mean, network=network, shape=shape, parameters=parameters):
+            return network(shape, parameters, group.fields_of(obs), mean)
+
+        out = of(obs, mean)
         assert out.shape == (2, 4)
         for changed in (obs.at[0, 0].add(1.0), obs.at[0, 73].add(1.0)):
-            assert not np.allclose(out[0], network(shape, parameters, changed, mean)[0])
-        assert not np.allclose(out[1], network(shape, parameters, obs, mean.at[1, 0].add(1.0))[1])
+            assert not np.allclose(out[0], of(changed, mean)[0])
+        assert not np.allclose(out[1], of(obs, mean.at[1, 0].add(1.0))[1])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -247,6 +251,15 @@ def test_without_a_mean_nothing_is_remembered():
 def test_more_epochs_make_mf_ppo():
     spec = make("toy/discrete").spec
     assert dataclasses.replace(ac.mf_ppo(spec), epochs=1) == ac.mfac(spec)
+
+
+@pytest.mark.parametrize("preset", ["tuned", "paper", "legacy"])
+def test_no_preset_shows_actors_the_mean_action(preset):
+    """Neither the printed policy gradient nor the authors' code does."""
+    rule = ac.mfac(make("toy/discrete").spec, preset=preset)
+    shapes = {name: rule.actor_shape(name) for name in rule.groups}
+    assert all(shape.mean == 0 for shape in shapes.values())
+    assert all(rule.critic_shape(name).mean > 0 for name in rule.groups)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_several_choices_at_once():
     now = step(np.random.default_rng(0), jnp.ones((BATCH, AGENTS), bool), jnp.ones((BATCH, AGENTS, 5), bool))
     q, _ = own_values(team, now)
     chosen = jnp.zeros((BATCH, AGENTS, 5)).at[..., 1].set(1.0).at[..., 4].set(1.0)
-    found = algorithm.value(team, "agent", now, chosen)
+    found = algorithm.value(team, "agent", jax.vmap(algorithm.encoders.inputs)(now), now.alive["agent"], chosen)
     np.testing.assert_allclose(found, (q[..., 1] + q[..., 4]).sum(1), rtol=1e-4)
 
 

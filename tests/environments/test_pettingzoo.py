@@ -80,7 +80,7 @@ def test_an_episode_by_hand(world):
     assert alive["walker"] == [[True, True], [False, True], [False, True], [False, True], [False, True]]
     assert discount["walker"] == [[1, 1], [0, 1], [0, 1], [0, 1], [0, 1]]
     assert reward["walker"] == [[1, 1], [2, 2], [0, 3], [0, 4], [0, 5]]
-    assert alive["painter"] == [[False], [False], [True], [True], [True]]  # away with a discount of 1
+    assert alive["painter"] == [[True]] * 5  # away in steps 1 and 2: it waits, and nothing is bootstrapped from nowhere
     assert discount["painter"] == [[1]] * 5
     assert reward["painter"] == [[1], [0], [0], [4], [5]]
     assert alive["late"] == [[False], [True], [True], [True], [True]]

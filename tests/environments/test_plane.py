@@ -45,7 +45,7 @@ def test_arrays_are_what_the_spec_says(env: Any):
     after, then = jax.eval_shape(env.step, key, state, action)
     describe = partial(jax.tree.map, lambda x: (x.shape, x.dtype.name))
     assert describe((state, now)) == describe((after, then))
-    assert describe(then.obs[name]) == ((group.size, *group.obs_shape), "float32")
+    assert describe(then.obs[name]) == describe(group.blank())
     assert describe((then.reward[name], then.discount[name])) == (((group.size,), "float32"),) * 2
     assert describe((then.alive[name], then.last)) == (((group.size,), "bool"), ((), "bool"))
     assert describe(then.state) == ((sum(field.size for field in env.spec.state),), "float32")

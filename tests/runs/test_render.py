@@ -19,6 +19,7 @@ from covey.runs import attention, render
 from covey.runs import episode as episodes
 from covey.runs.episode import record
 from covey.runs.evaluate import FINAL, evaluate, evaluation_keys
+from covey.runs.figures import blank
 from covey.runs.policy import load
 from covey.runs.train import train
 
@@ -141,6 +142,37 @@ def test_nothing_of_a_frame_is_left_in_the_next(id, options):
     world = environments.make(id, **options)
     happened = record(world, algorithms.make("random", world), (), KEY)
     np.testing.assert_array_equal(render.frames(world, happened, [0, 1])[1], render.frames(world, happened, [1])[0])
+
+
+class Sketch:
+    """Draws like a newcomer: never clears, and lets matplotlib choose what is shown."""
+
+    def __init__(self, environment):
+        self.spec = environment.spec
+
+    def draw(self, axes, state, now, action=None, history=None):
+        axes.plot([0, 1 + state.clock], [0, 1], color="red", linewidth=8)
+        axes.set(ylim=(1, 0))
+
+
+def test_every_frame_is_drawn_afresh_and_shows_the_same_part_of_the_plane(navigation, played):
+    first, second = render.frames(Sketch(navigation), played, [0, 1])
+    red = [(picture[..., 0] > 200) & (picture[..., 1] < 50) for picture in (first, second)]
+    assert red[0].any()
+    width = red[0].shape[1]
+    right = [np.flatnonzero(seen.any(0)).max() for seen in red]  # the first line is half as long as the second
+    assert right[0] < 0.6 * width
+    assert right[1] > 0.85 * width
+    assert red[1].sum() < 1.7 * red[0].sum()  # one line, not two
+
+
+def test_frames_share_limits_and_keep_their_direction():
+    canvases = blank(4.0, 2.0).subplots(1, 2)
+    canvases[0].set(xlim=(0, 1), ylim=(3, 1))
+    canvases[1].set(xlim=(-1, 0.5), ylim=(2, 0))
+    render.same_limits(canvases)
+    assert [axes.get_xlim() for axes in canvases] == [(-1, 1)] * 2
+    assert [axes.get_ylim() for axes in canvases] == [(3, 0)] * 2
 
 
 def test_worlds_without_a_picture_say_so(played):

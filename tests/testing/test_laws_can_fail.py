@@ -16,6 +16,7 @@ from covey.environments import toy
 from covey.nn.joint import observations
 from covey.testing import check_algorithm, laws
 from covey.testing.garble import Flags, GarbledWorld
+from law_counts import LawCounts
 
 
 class Sound(Algorithm):
@@ -184,6 +185,32 @@ def test_a_law_finds_who_breaks_it(kind, law, says):
     with pytest.raises(AssertionError) as broken:
         law(pair(kind))
     assert says in str(broken.value)
+
+
+SILENT = [
+    (Sound, toy.continuous, laws.law_padding, "padded"),
+    (Sound, toy.discrete, laws.law_ledger, "no ledger"),
+    (Sound, toy.discrete, laws.law_rotation, "number means something"),
+    (functools.partial(TurnsHalf, forgets=False), toy.continuous, laws.law_dead, "nobody dies"),
+    (functools.partial(TurnsHalf, forgets=False), toy.continuous, laws.law_absent_mask, "restricts no action"),
+]
+
+
+@pytest.mark.parametrize(("kind", "world", "law", "says"), SILENT, ids=[law.__name__ for *_, law, _ in SILENT])
+def test_a_law_that_is_about_something_else_says_so(kind, world, law, says):
+    with pytest.raises(laws.Silent, match=says):
+        law(pair(kind, world))
+
+
+def test_a_law_that_never_speaks_fails_the_test_run():
+    counts = LawCounts()
+    for algorithm, outcome in [("random", "skipped"), ("mappo", "passed"), ("ippo", "failed")]:
+        counts.add(f"tests/test_laws.py::Test_{algorithm}_discrete::test_law[dead]", "setup", "passed")
+        counts.add(f"tests/test_laws.py::Test_{algorithm}_discrete::test_law[dead]", "call", outcome)
+    counts.add("tests/test_laws.py::Test_random_discrete::test_law[padding]", "call", "skipped")
+    counts.add("tests/test_laws.py::test_the_rows_are_sound", "call", "passed")
+    assert counts.never_spoke() == ["padding"]
+    assert [line.split() for line in counts.lines()] == [["dead", "2", "of", "3"], ["padding", "0", "of", "1"]]
 
 
 def test_hidden_parameters_are_found(tmp_path):

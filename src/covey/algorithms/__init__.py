@@ -7,12 +7,11 @@ An id is an alias (a paper: an update rule plus the parts that paper chose), a r
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from covey.core.errors import BadInput, unknown
-from covey.core.registry import locate
+from covey.core.registry import locate, signature_of
 
 if TYPE_CHECKING:  # `covey list` needs no more than the names
     from covey.core.algorithm import Algorithm
@@ -114,11 +113,20 @@ def make(id: str, environment: Any, *, preset: str = "tuned", groups: tuple[str,
     if id.replace("_", "-").startswith(SELF_PLAY):
         return _self_play(id[len(SELF_PLAY) :], environment, preset, groups)
     if ":" in id:
-        return _built(locate(id, "algorithm"), spec, preset, groups)
+        return _built(locate(id, "algorithm"), id, spec, preset, groups)
     name = id.replace("_", "-")
     if name in ALIASES:
-        return _built(_alias(name, preset), spec, preset, groups)
+        return _built(_alias(name, preset), name, spec, preset, groups)
     return _rule(name, environment, preset, groups)
+
+
+def demand_algorithm(made: Any, what: str) -> Algorithm:
+    """`made`, if it is an algorithm; else a BadInput that calls it `what`."""
+    from covey.core.algorithm import Algorithm
+
+    if not isinstance(made, Algorithm):
+        raise BadInput(f"{what} is a {type(made).__name__} and no algorithm (covey.core.algorithm:Algorithm).")
+    return made
 
 
 def rules(environment: Any) -> dict[str, Callable[[], Algorithm]]:
@@ -126,11 +134,18 @@ def rules(environment: Any) -> dict[str, Callable[[], Algorithm]]:
     return environment.rules() if hasattr(environment, "rules") else {}
 
 
-def _built(factory: Callable[..., Algorithm], spec: Any, preset: str, groups: tuple[str, ...] | None) -> Algorithm:
+def _built(
+    factory: Callable[..., Algorithm], id: str, spec: Any, preset: str, groups: tuple[str, ...] | None
+) -> Algorithm:
     """`factory(spec, ...)` with whichever of `preset` and `groups` it takes."""
-    taken = inspect.signature(factory).parameters
-    options = {name: value for name, value in (("preset", preset), ("groups", groups)) if name in taken}
-    return factory(spec, **options)
+    signature = signature_of(factory, f"the algorithm {id!r}")
+    offered = {"preset": preset, "groups": groups}
+    options = {name: value for name, value in offered.items() if name in signature.parameters}
+    try:
+        signature.bind(spec, **options)
+    except TypeError as error:
+        raise BadInput(f"the algorithm {id!r} cannot be made of a spec: {error}.") from error
+    return demand_algorithm(factory(spec, **options), f"what {id!r} makes")
 
 
 def _alias(name: str, preset: str) -> Callable[..., Algorithm]:
@@ -150,7 +165,7 @@ def _self_play(id: str, environment: Any, preset: str, groups: tuple[str, ...] |
     factory = locate(id, "algorithm") if ":" in id else _alias(name, preset)
 
     def alias(spec: Any, groups: tuple[str, ...]) -> Algorithm:
-        return _built(factory, spec, preset, groups)
+        return _built(factory, id, spec, preset, groups)
 
     return self_play(alias, environment.spec)
 

@@ -1,8 +1,9 @@
-"""Critics of the DDPG family: parts that turn what one agent's critic sees into a value.
+"""Critics of the DDPG family: parts that say what agents' actions are worth.
 
-Every critic is written for one agent and one sample. `init` draws the parameters of all groups that learn, `arrange`
-lays them out as one network per agent of a group (gathering what agents share), `value` evaluates one of those
-networks on one `View`.
+A `GroupCritic` draws the parameters of all groups that learn, and values what happened for all agents of a group. Most
+are written for one agent and one sample (`Critic`): `arrange` lays parameters out as one network per agent of a group
+(gathering what agents share), `value` evaluates one of those networks on one `View` of everybody. `Neighbors` sees only
+whom the environment lists, with one network a group.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,9 +19,10 @@ import jax.numpy as jnp
 
 from covey.core.checks import within
 from covey.core.errors import BadInput
-from covey.core.types import Metrics, Spec, action_size
+from covey.core.types import Groups, Metrics, Spec, action_size
 from covey.learning.targets import masked_mean
-from covey.nn.joint import View, others, ravel
+from covey.nn.joint import View, others, ravel, views
+from covey.nn.neighbors import Slots, gathered, neighborhood, products, row_size, slots, table
 from covey.nn.nets import MLP, Linear, linears
 
 ACTIVATIONS: dict[str, Callable] = {"relu": jax.nn.relu, "tanh": jnp.tanh, "identity": lambda x: x}
@@ -43,11 +45,24 @@ def sizes(spec: Spec, name: str) -> tuple[int, int, int, int]:
     return obs[name], act[name], total_obs - obs[name], total_act - act[name]
 
 
-class Critic(eqx.Module):
+class Scene(NamedTuple):
+    """A batch [B] of what everybody sees and does, of which critics of one group are asked."""
+
+    obs: Groups  # [B, n, D]  zero where padded or dead
+    action: Groups  # [B, n, A]  embedded, zero where dead
+    own: Any  # [B, n, A]  what the agents of that group do, in the place of `action`
+    alive: Groups  # [B, n]
+    neighbors: Groups  # [B, n, M]  (index, mask), where the environment lists them
+
+
+class GroupCritic(eqx.Module):
     """Base of all critics; `width` is the size of every hidden layer."""
 
     width: eqx.AbstractVar[int]
     """Units of every hidden layer."""
+
+    shares: ClassVar[Literal["nothing", "something", "everything"]] = "nothing"
+    """Which parameters are of no single agent."""
 
     def __check_init__(self):
         within(self, "[1, inf)", "width")
@@ -55,6 +70,23 @@ class Critic(eqx.Module):
     @abc.abstractmethod
     def init(self, key: Any, spec: Spec, groups: tuple[str, ...]) -> Any:
         """Parameters for every agent of `groups`."""
+
+    @abc.abstractmethod
+    def values(self, params: Any, spec: Spec, name: str, scene: Scene) -> tuple[Any, Any]:
+        """Q [B, n] of every agent of group `name`, and what the critics attended to (if they attend)."""
+
+
+class Critic(GroupCritic):
+    """A critic of one agent and one sample, who sees everybody."""
+
+    def values(self, params, spec, name, scene):
+        def see(obs, action, own):
+            return views(spec, name, obs, action)._replace(own_action=own)
+
+        # Agents outside, samples inside: one matrix product per agent and layer, and no transposition between layers.
+        view = jax.vmap(see, out_axes=1)(scene.obs, scene.action, scene.own)
+        value = jax.vmap(jax.vmap(self.value, (None, 0)), out_axes=1)
+        return value(self.arrange(params, spec, name), view)
 
     def arrange(self, params: Any, spec: Spec, name: str) -> Any:
         """One network per agent of group `name`: leaves with leading [n]."""
@@ -110,6 +142,8 @@ class SharedTrunk(Critic):
 
     width: int = eqx.field(static=True, default=32)
 
+    shares = "something"
+
     def init(self, key, spec, groups):
         k_trunk, k_own = jax.random.split(key)
         trunks = {
@@ -127,6 +161,63 @@ class SharedTrunk(Critic):
     def value(self, net, view):
         trunk, own = net
         return own(jax.nn.relu(trunk(ravel(*view))))[0], ()
+
+
+class NeighborNet(NamedTuple):
+    """The critic of a group."""
+
+    message: Linear | None  # [o_i, a_i; row of a neighbor] -> message, where those are pooled
+    out: MLP  # [o_i, a_i; the mean message, or every row] -> Q
+
+
+class Neighbors(GroupCritic):
+    """Q(o_i, a_i, what the listed neighbors see and do), with the same parameters for all agents of a group.
+
+    Pooled by their mean, the order of neighbors means nothing:
+
+        m_ij = relu(W [o_i, a_i; x_j] + b)      Q_i = MLP([o_i, a_i; mean_j m_ij])
+
+    x_j is neighbor j's row of `covey.nn.neighbors:table`: its group, observation and action. Who is masked, dead or not
+    there counts for nothing; the mean of nobody is zero. Parameters do not grow with the number of agents.
+    """
+
+    width: int = eqx.field(static=True, default=32)
+    pool: Literal["mean", "concat"] = eqx.field(static=True, default="mean")
+    """The mean over neighbors, in whatever order, or one after the other, as the environment lists them."""
+
+    shares = "everything"
+
+    def init(self, key, spec, groups):
+        seen = row_size(spec, {name: sum(sizes(spec, name)[:2]) for name in spec.groups})
+        slots, width = neighborhood(spec), self.width
+
+        def draw(key, name):
+            k_message, k_out = jax.random.split(key)
+            own = sum(sizes(spec, name)[:2])
+            if self.pool == "concat":
+                return NeighborNet(None, MLP(k_out, (own + slots * seen, width, width, 1)))
+            return NeighborNet(linears(k_message, (width, own + seen))[0], MLP(k_out, (own + width, width, width, 1)))
+
+        keys = jax.random.split(key, len(groups))
+        return {name: draw(k, name) for name, k in zip(groups, keys, strict=True)}
+
+    def values(self, params, spec, name, scene):
+        net, where = params[name], slots(spec, scene.alive, scene.neighbors[name])
+        data = {group: jnp.concatenate([scene.obs[group], scene.action[group]], -1) for group in spec.groups}
+        rows, own = table(spec, scene.alive, data), jnp.concatenate([scene.obs[name], scene.own], -1)
+        if net.message is None:
+            around = gathered(rows, where).reshape(*own.shape[:-1], -1)
+        else:
+            around = _mean_message(net.message, own, rows, where)
+        return net.out(jnp.concatenate([own, around], -1))[..., 0], ()
+
+
+def _mean_message(layer: Linear, own: Any, rows: Any, where: Slots) -> Any:
+    """The mean message [B, n, width] to agents with data `own` [B, n, D], from their neighbors' rows."""
+    mine, theirs = jnp.split(layer.weight, [own.shape[-1]], axis=1)
+    message = jax.nn.relu((own @ mine.T + layer.bias)[..., None, :] + products(rows, theirs, where))
+    total = jnp.where(where.there[..., None], message, 0.0).sum(-2)
+    return total / jnp.maximum(where.there.sum(-1, keepdims=True), 1)
 
 
 class HeadsNet(NamedTuple):

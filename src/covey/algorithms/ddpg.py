@@ -20,10 +20,11 @@ import optax
 
 from covey.algorithms.critics import (
     AttentionHeads,
-    Critic,
+    GroupCritic,
     Heads,
     Independent,
     Joint,
+    Scene,
     SharedTrunk,
     attention_metrics,
 )
@@ -35,8 +36,9 @@ from covey.learning.descent import descended
 from covey.learning.exploration import Exploration, Gaussian, target_noise
 from covey.learning.replay import Batch, Buffer, Replay, replayed
 from covey.learning.targets import Linear, masked_mean, polyak
+from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
 from covey.nn.heads import Head
-from covey.nn.joint import actions, legal, observations, views
+from covey.nn.joint import actions, legal
 from covey.nn.members import Members, renumbered
 from covey.nn.nets import MLP
 
@@ -44,9 +46,9 @@ from covey.nn.nets import MLP
 class Nets(NamedTuple):
     """Everything that is learned."""
 
-    actor: Groups  # one MLP per agent [n, ...], or one per group if shared
-    critic: tuple[Any, ...]  # one, or two with twin critics
-    target_actor: Groups
+    actor: Any  # one MLP per agent [n, ...], or one per group if shared; behind encoders, if any (`Encoded`)
+    critic: tuple[Any, ...]  # one, or two with twin critics; likewise
+    target_actor: Any
     target_critic: tuple[Any, ...]
     actor_opt: Any
     critic_opt: Any
@@ -62,12 +64,14 @@ class DDPG(Algorithm):
 
     spec: Spec = eqx.field(static=True)
     groups: tuple[str, ...] = eqx.field(static=True)
-    critic: Critic
+    critic: GroupCritic
     exploration: Exploration
     replay: Replay = Replay()
     teammates: Literal["current", "replayed", "joint"] = eqx.field(static=True, default="current")
     """Teammates' actions in the actor's loss: current policies without gradient (equation 12), the replayed ones (Lowe
     et al.), or current with gradient, so that every critic pushes every actor (the ATT-MADDPG authors' later code)."""
+    encoder: Encoder = Flat()
+    """What comes before the networks: how observations become features."""
     shared_actor: bool = eqx.field(static=True, default=False)
     """One actor per group, told apart by identity, instead of one per agent."""
     width: int = eqx.field(static=True, default=32)
@@ -142,6 +146,10 @@ class DDPG(Algorithm):
     def members(self, name: str) -> Members:
         return Members(self.spec.groups[name].size, self.shared_actor)
 
+    @property
+    def encoders(self) -> Encoders:
+        return Encoders(self.encoder, self.spec)
+
     # ---------------------------------------------------------------------------------------------------------- acting
 
     def init(self, key, lanes):
@@ -150,7 +158,10 @@ class DDPG(Algorithm):
             name: self._draw_actor(k, name)
             for name, k in zip(self.groups, jax.random.split(k_actor, len(self.groups)), strict=True)
         }
-        critic = tuple(self.critic.init(k, self.spec, self.groups) for k in k_critics)
+        critic = tuple(self.critic.init(k, self.encoders.spec, self.groups) for k in k_critics)
+        actor = self.encoders.join(jax.random.fold_in(k_actor, 1), actor, self.groups)
+        k_critics = [jax.random.fold_in(k, 1) for k in k_critics]
+        critic = tuple(self.encoders.join(k, x, self.spec.groups) for k, x in zip(k_critics, critic, strict=True))
         actor_adam, critic_adam = self.optimizers
         # Targets start as copies: every leaf of a state is an array of its own, so that a run can be donated.
         target = jax.tree.map(jnp.copy, (actor, critic))
@@ -159,7 +170,8 @@ class DDPG(Algorithm):
 
     def _draw_actor(self, key, name):
         members = self.members(name)
-        sizes = self.spec.groups[name].obs_size + members.identity, self.width, self.width, self.head(name).size
+        size_in = self.encoders.spec.groups[name].obs_size + members.identity
+        sizes = size_in, self.width, self.width, self.head(name).size
         return members.init(key, lambda key: MLP(key, sizes, last=self.last_scale))
 
     def memory(self, key):
@@ -171,7 +183,8 @@ class DDPG(Algorithm):
         return {name: self.members(name)(actor[name], obs[name]) for name in self.groups}
 
     def act(self, state, memory, now, key, step, *, explore):
-        raw, masks = self.raw(state.nets.actor, observations(self.spec, now)), legal(self.spec, now)
+        raw = self.raw(*self.encoders.enter(state.nets.actor, self.encoders.inputs(now)))
+        masks = legal(self.spec, now)
         action, noise = {}, {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             head = self.head(name)
@@ -195,9 +208,13 @@ class DDPG(Algorithm):
         """The state with agent i's networks given to agent i + shift of its group; None where agents share some, and
         where learning draws noise for each number: smoothed targets, discrete choices."""
         draws = self.twin or any(isinstance(self.spec.groups[x].action, Discrete | MultiDiscrete) for x in self.groups)
-        if draws or self.shared_actor or isinstance(self.critic, SharedTrunk):
+        if draws or self.shared_actor or self.critic.shares == "something":
             return None
-        return state._replace(nets=renumbered(state.nets, shift))
+        nets = renumbered(state.nets, shift)
+        if self.critic.shares == "everything":
+            old = state.nets
+            nets = nets._replace(critic=old.critic, target_critic=old.target_critic, critic_opt=old.critic_opt)
+        return state._replace(nets=nets)
 
     # -------------------------------------------------------------------------------------------------------- learning
 
@@ -244,9 +261,9 @@ class DDPG(Algorithm):
         done = self._done(batch.then, batch.next_action)
         stored = {name: jnp.where(batch.then.last[:, None, None], 0.0, x) for name, x in done.items()}
         action = stored | self._target_actions(nets, batch.then, obs, key)
-        target = {}
+        critics, target = [self.encoders.enter(critic, obs) for critic in nets.target_critic], {}
         for name in self.groups:
-            values = [self.value(critic, name, obs, action)[0] for critic in nets.target_critic]
+            values = [self.value(critic, name, batch.then, seen, action)[0] for critic, seen in critics]
             future = jnp.minimum(values[0], values[-1])
             target[name] = batch.then.reward[name] + self.gamma * batch.then.discount[name] * future
         return target
@@ -254,9 +271,9 @@ class DDPG(Algorithm):
     def critic_loss(self, critics: tuple[Any, ...], target: Groups, batch: Batch) -> tuple[Any, Metrics]:
         """Σ_i L_i of equation 11, over agents that were alive."""
         obs, action, weight = self._seen(batch.now), self._done(batch.now, batch.action), self._weight(batch)
-        loss, metrics = 0.0, {}
+        looking, loss, metrics = [self.encoders.enter(critic, obs) for critic in critics], 0.0, {}
         for name in self.groups:
-            values = [self.value(critic, name, obs, action) for critic in critics]
+            values = [self.value(critic, name, batch.now, seen, action) for critic, seen in looking]
             squared = [masked_mean((target[name] - q) ** 2, weight[name], axis=0) for q, _ in values]
             loss = loss + sum(each.sum() for each in squared)
             q, attention = values[0]
@@ -265,10 +282,11 @@ class DDPG(Algorithm):
             metrics |= attention_metrics(name, attention, weight[name])
         return loss, metrics
 
-    def actor_loss(self, actor: Groups, critic: Any, batch: Batch, key: Any) -> tuple[Any, Metrics]:
+    def actor_loss(self, actor: Any, critic: Any, batch: Batch, key: Any) -> tuple[Any, Metrics]:
         """-Σ_i J_i of equation 12, over agents that were alive."""
         obs, weight = self._seen(batch.now), self._weight(batch)
-        raw = jax.vmap(self.raw, (None, 0))(actor, obs)
+        raw = self._raw(actor, obs)
+        critic, seen = self.encoders.enter(critic, obs)
         own = self._relaxed(batch.now, raw, key)
         replayed = self._done(batch.now, batch.action)
         team = {
@@ -278,7 +296,7 @@ class DDPG(Algorithm):
         }[self.teammates]()
         loss, metrics = 0.0, {}
         for name in self.groups:
-            q, _ = self.value(critic, name, obs, team, own_action=own[name])
+            q, _ = self.value(critic, name, batch.now, seen, team, own_action=own[name])
             gain = masked_mean(q, weight[name], axis=0)
             penalty = masked_mean((raw[name] ** 2).mean(-1), weight[name], axis=0)
             loss = loss - (gain - self.raw_l2 * penalty).sum()
@@ -288,7 +306,11 @@ class DDPG(Algorithm):
     # Batches [B] of the functions of one sample -----------------------------------------------------------------------
 
     def _seen(self, now: TimeStep) -> Groups:
-        return jax.vmap(lambda now: observations(self.spec, now))(now)
+        return jax.vmap(self.encoders.inputs)(now)
+
+    def _raw(self, actor: Any, obs: Groups) -> Groups:
+        actor, seen = self.encoders.enter(actor, obs)
+        return jax.vmap(self.raw, (None, 0))(actor, {name: seen[name] for name in self.groups})
 
     def _done(self, now: TimeStep, action: Groups) -> Groups:
         return jax.vmap(lambda now, action: actions(self.spec, now, action))(now, action)
@@ -308,7 +330,7 @@ class DDPG(Algorithm):
 
     def _target_actions(self, nets: Nets, then: TimeStep, obs: Groups, key: Any) -> Groups:
         """Embedded actions [B, n, A] of the target actors, smoothed if asked, zero where dead."""
-        raw = jax.vmap(self.raw, (None, 0))(nets.target_actor, obs)
+        raw = self._raw(nets.target_actor, obs)
         masks = jax.vmap(lambda now: legal(self.spec, now))(then)
         chosen = {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
@@ -324,17 +346,12 @@ class DDPG(Algorithm):
             chosen[name] = jnp.where(then.alive[name][..., None], embedded, 0.0)
         return chosen
 
-    def value(self, critic: Any, name: str, obs: Groups, action: Groups, own_action: Any = None) -> tuple[Any, Any]:
+    def value(
+        self, critic: Any, name: str, now: TimeStep, obs: Groups, action: Groups, own_action: Any = None
+    ) -> tuple[Any, Any]:
         """Q_i [B, n] of every agent of a group, and the attention behind it; `own_action` replaces a_i."""
         own = action[name] if own_action is None else own_action
-
-        def see(obs, action, own):
-            return views(self.spec, name, obs, action)._replace(own_action=own)
-
-        # Agents outside, samples inside: one matrix product per agent and layer, and no transposition between layers.
-        view = jax.vmap(see, out_axes=1)(obs, action, own)
-        value = jax.vmap(jax.vmap(self.critic.value, (None, 0)), out_axes=1)
-        return value(self.critic.arrange(critic, self.spec, name), view)
+        return self.critic.values(critic, self.encoders.spec, name, Scene(obs, action, own, now.alive, now.neighbors))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -351,12 +368,13 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
     critic that learns more slowly than the paper's. For other spaces the usual γ; and where nobody acts in a box
     a firm penalty on the logits, without which a choice that seems clear early is never questioned again.
     """
+    encoder = {"encoder": encoder_for(spec)}
     if preset == "paper":
-        return {"exploration": Gaussian(Linear(0.2, 0.02, 20_000.0))}
+        return encoder | {"exploration": Gaussian(Linear(0.2, 0.02, 20_000.0))}
     if preset != "tuned":
         raise BadInput(f"preset {preset!r} is unknown; the DDPG family has 'tuned' and 'paper'.")
     if all(isinstance(group.action, Splits) for group in spec.groups.values()):
-        return {
+        return encoder | {
             "exploration": Gaussian(Linear(1.0, 0.1, 40_000.0)),
             "gamma": 0.5,
             "tau": 0.01,
@@ -364,7 +382,7 @@ def _settings(spec: Spec, preset: str) -> dict[str, Any]:
             "raw_l2": 1e-2,
             "last_scale": 0.01,
         }
-    return {
+    return encoder | {
         "exploration": Gaussian(Linear(0.3, 0.05, 20_000.0)),
         "tau": 0.01,
         "critic_lr": 3e-3,

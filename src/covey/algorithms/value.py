@@ -24,12 +24,13 @@ import optax
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import controls, within
 from covey.core.errors import BadInput
-from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, TimeStep
+from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec
 from covey.learning.descent import descended
 from covey.learning.replay import Batch, Buffer, Replay, replayed
 from covey.learning.targets import Linear, masked_mean, polyak
+from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
 from covey.nn.heads import Head
-from covey.nn.joint import actions, legal, observations, ravel
+from covey.nn.joint import actions, legal, ravel
 from covey.nn.members import Members, renumbered
 from covey.nn.mixers import Mixer, Monotone, Sum, check_mixes_values
 from covey.nn.nets import MLP
@@ -46,8 +47,8 @@ class Team(NamedTuple):
 class Nets(NamedTuple):
     """Everything that is learned."""
 
-    online: dict[str, Team]
-    target: dict[str, Team]
+    online: Any  # {name: Team}; behind encoders, where there are any (`Encoded`)
+    target: Any
     opt: Any
 
 
@@ -65,6 +66,8 @@ class Mixing(Algorithm):
     """How members' values make the team's."""
     base: bool = eqx.field(static=True, default=True)
     """Add a value b(s) that nobody's choice changes."""
+    encoder: Encoder = Flat()
+    """What comes before the networks: how observations become features."""
     replay: Replay = Replay(capacity=50_000, batch=256)
     shared: bool = eqx.field(static=True, default=True)
     """One network per group, told apart by identity, instead of one per agent."""
@@ -117,11 +120,16 @@ class Mixing(Algorithm):
     def members(self, name: str) -> Members:
         return Members(self.spec.groups[name].size, self.shared)
 
+    @property
+    def encoders(self) -> Encoders:
+        return Encoders(self.encoder, self.spec)
+
     # ---------------------------------------------------------------------------------------------------------- acting
 
     def init(self, key, lanes):
         keys = zip(self.groups, jax.random.split(key, len(self.groups)), strict=True)
         online = {name: self._draw(name, k) for name, k in keys}
+        online = self.encoders.join(jax.random.fold_in(key, 1), online, self.spec.groups)
         target = jax.tree.map(jnp.copy, online)  # every leaf of a state is an array of its own
         return State(
             Nets(online, target, self.optimizer.init(online)), self.replay.init(self.spec, lanes, self.horizon)
@@ -130,8 +138,9 @@ class Mixing(Algorithm):
     def _draw(self, name: str, key: Any) -> Team:
         k_own, k_mix, k_base = jax.random.split(key, 3)
         members = self.members(name)
-        context = sum(group.size * group.obs_size for group in self.spec.groups.values())
-        sizes = self.spec.groups[name].obs_size + members.identity, self.width, self.width, self.head(name).size
+        groups = self.encoders.spec.groups
+        context = sum(group.size * group.obs_size for group in groups.values())
+        sizes = groups[name].obs_size + members.identity, self.width, self.width, self.head(name).size
         return Team(
             own=members.init(k_own, lambda key: MLP(key, sizes)),
             mix=self.mixer.init(k_mix, members.size, context),
@@ -139,9 +148,10 @@ class Mixing(Algorithm):
         )
 
     def act(self, state, memory, now, key, step, *, explore):
-        obs, masks, action = observations(self.spec, now), legal(self.spec, now), {}
+        teams, obs = self.encoders.enter(state.nets.online, self.encoders.inputs(now))
+        masks, action = legal(self.spec, now), {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
-            head, values = self.head(name), self.members(name)(state.nets.online[name].own, obs[name])
+            head, values = self.head(name), self.members(name)(teams[name].own, obs[name])
             if explore:
                 values = self.explored(values, k, step)
             action[name] = jax.vmap(head.action)(jax.vmap(head.greedy)(values, masks[name]))
@@ -181,42 +191,39 @@ class Mixing(Algorithm):
 
     def target(self, nets: Nets, batch: Batch) -> Groups:
         """y [B] of every group."""
-        obs, masks = jax.vmap(partial(_seen, self.spec))(batch.then)
+        seen = jax.vmap(self.encoders.inputs)(batch.then)
+        masks = jax.vmap(partial(legal, self.spec))(batch.then)
+        (online, obs), (held, obs_held) = (self.encoders.enter(teams, seen) for teams in (nets.online, nets.target))
         y = {}
         for name in self.groups:
-            best = jax.vmap(jax.vmap(self.head(name).greedy))(
-                self.members(name)(nets.online[name].own, obs[name]), masks[name]
-            )
-            future = self.value(nets.target[name], name, batch.then, best)
+            values = self.members(name)(online[name].own, obs[name])
+            best = jax.vmap(jax.vmap(self.head(name).greedy))(values, masks[name])
+            future = self.value(held[name], name, obs_held, batch.then.alive[name], best)
             alive, discount = batch.now.alive[name], batch.then.discount[name]
             reward = masked_mean(batch.then.reward[name], alive, axis=1)
             y[name] = reward + self.gamma * discount.max(1) * future
         return y
 
-    def loss(self, online: dict[str, Team], target: Groups, batch: Batch) -> tuple[Any, Metrics]:
+    def loss(self, online: Any, target: Groups, batch: Batch) -> tuple[Any, Metrics]:
         """Σ L over the groups, over steps in which somebody of the group lived."""
         done = jax.vmap(partial(actions, self.spec))(batch.now, batch.action)
+        teams, obs = self.encoders.enter(online, jax.vmap(self.encoders.inputs)(batch.now))
         loss, metrics = 0.0, {}
         for name in self.groups:
-            value = self.value(online[name], name, batch.now, done[name])
+            value = self.value(teams[name], name, obs, batch.now.alive[name], done[name])
             weight = batch.weight * batch.now.alive[name].any(1)
             error = masked_mean((target[name] - value) ** 2, weight)
             loss += error
             metrics |= {f"loss/value/{name}": error, f"value/{name}": masked_mean(value, weight)}
         return loss, metrics
 
-    def value(self, team: Team, name: str, now: TimeStep, chosen: Any) -> Any:
-        """Q(s, a) [B] of the embedded choices [B, n, A]; the dead bring nothing."""
-        obs, _ = jax.vmap(partial(_seen, self.spec))(now)
+    def value(self, team: Team, name: str, obs: Groups, alive: Any, chosen: Any) -> Any:
+        """Q(s, a) [B] of the embedded choices [B, n, A], where agents see `obs`; the dead bring nothing."""
         context = jax.vmap(lambda obs: ravel(*obs.values()))(obs)
         own = (self.members(name)(team.own, obs[name]) * chosen).sum(-1)
-        own = jnp.where(now.alive[name], own, 0.0)[..., None]
+        own = jnp.where(alive, own, 0.0)[..., None]
         whole = jax.vmap(partial(self.mixer.value, team.mix))(own, context)
         return whole if team.base is None else whole + team.base(context)[..., 0]
-
-
-def _seen(spec: Spec, now: TimeStep) -> tuple[Groups, Groups]:
-    return observations(spec, now), legal(spec, now)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -225,9 +232,9 @@ def _seen(spec: Spec, now: TimeStep) -> tuple[Groups, Groups]:
 
 def vdn(spec: Spec, *, groups: tuple[str, ...] | None = None) -> Mixing:
     """VDN: the team's value is the sum of its members' (Sunehag et al. 2018)."""
-    return Mixing(spec, groups or tuple(spec.groups), mixer=Sum(), base=False)
+    return Mixing(spec, groups or tuple(spec.groups), mixer=Sum(), base=False, encoder=encoder_for(spec))
 
 
 def qmix(spec: Spec, *, groups: tuple[str, ...] | None = None) -> Mixing:
     """QMIX: the team's value grows with each of its members' (Rashid et al. 2018)."""
-    return Mixing(spec, groups or tuple(spec.groups), mixer=Monotone())
+    return Mixing(spec, groups or tuple(spec.groups), mixer=Monotone(), encoder=encoder_for(spec))

@@ -2,16 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from covey.core.types import Groups, Spec, TimeStep
+from covey.nn.encoders import Encoded, Encoders
 from covey.nn.joint import observations, others
+from covey.nn.neighbors import gathered, neighborhood, row_size, slots, table
 
-Sees = Literal["own", "team", "agent"]
+Sees = Literal["own", "team", "agent", "neighbors"]
 """The agent's own observation; the team's (the global state where the world offers one, else everybody's observation);
-or both, everybody's from the agent's side."""
+both, everybody's from the agent's side; or its own and those of the neighbors that the environment lists for it."""
+
+
+class Sight(NamedTuple):
+    """What views are made of where encoders come first."""
+
+    obs: Groups  # [n, ...]  as encoders take it
+    state: Any  # [G], or () where the world offers none
+
+
+class Views(NamedTuple):
+    """What the critics of `groups` see, behind their encoders.
+
+    Every observation is encoded once, and then arranged for each of the agents that see it. Where nothing is encoded,
+    views are arranged as soon as there is something to see.
+    """
+
+    encoders: Encoders
+    groups: tuple[str, ...]
+    sees: Sees
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Groups whose observations are seen."""
+        spec = self.encoders.observed
+        if self.sees == "own":
+            return self.groups
+        return () if self.sees == "team" and spec.state else tuple(spec.groups)
+
+    def size(self, name: str) -> int:
+        """Numbers in the view of an agent of a group."""
+        return view_size(self.encoders.spec, name, self.sees)
+
+    def sights(self, now: TimeStep) -> Groups:
+        """What is seen of one step, as far as it does not depend on what is learned: views [n, G], or a `Sight`."""
+        spec = self.encoders.observed
+        if not set(self.watched) & set(self.encoders.groups):
+            return views(spec, self.groups, self.sees, now)
+        seen = self.encoders.inputs(now)
+        if self.sees == "own":
+            return {name: Sight({name: seen[name]}, ()) for name in self.groups}
+        return dict.fromkeys(self.groups, Sight(seen, state_of(spec, now)))
+
+    def look(self, critics: Any, name: str, sight: Any) -> tuple[Any, Any]:
+        """The critic of a group, and the views [..., n, G] that it gets of a sight."""
+        if not isinstance(critics, Encoded):
+            return critics[name], sight
+        nets, features = self.encoders.enter(critics, sight.obs)
+        arrange = partial(view_of, self.encoders.spec, name, self.sees)
+        for _ in range(features[name].ndim - 2):
+            arrange = jax.vmap(arrange)
+        return nets[name], arrange(Sight(features, sight.state))
 
 
 def view_size(spec: Spec, name: str, sees: Sees) -> int:
@@ -19,6 +74,8 @@ def view_size(spec: Spec, name: str, sees: Sees) -> int:
     own = spec.groups[name].obs_size
     if sees == "own":
         return own
+    if sees == "neighbors":
+        return own + neighborhood(spec) * row_size(spec, {kind: group.obs_size for kind, group in spec.groups.items()})
     everybody = sum(group.size * group.obs_size for group in spec.groups.values())
     state = sum(field.size for field in spec.state)
     return (state or everybody) if sees == "team" else everybody + state
@@ -26,17 +83,26 @@ def view_size(spec: Spec, name: str, sees: Sees) -> int:
 
 def views(spec: Spec, groups: tuple[str, ...], sees: Sees, now: TimeStep) -> Groups:
     """What every agent's critic sees, [n, G] per group."""
-    obs = observations(spec, now)
-    return {name: _view(spec, name, sees, obs, now) for name in groups}
+    sight = Sight(observations(spec, now), state_of(spec, now))
+    return {name: view_of(spec, name, sees, sight) for name in groups}
 
 
-def _view(spec: Spec, name: str, sees: Sees, obs: Groups, now: TimeStep) -> Any:
-    size = spec.groups[name].size
-    state = [now.state.reshape(-1)] if spec.state else []
+def view_of(spec: Spec, name: str, sees: Sees, sight: Sight) -> Any:
+    """What the critics of a group see [n, G], out of vectors [n, D] and the state."""
+    size, obs = spec.groups[name].size, sight.obs
+    state = [sight.state] if spec.state else []
     if sees == "own":
         return obs[name]
+    if sees == "neighbors":
+        around = gathered(table(spec, now.alive, obs), slots(spec, now.alive, now.neighbors[name]))
+        return jnp.concatenate([obs[name], around.reshape(size, -1)], 1)
     if sees == "team":
         team = state or [x.reshape(-1) for x in obs.values()]
         return jnp.broadcast_to(jnp.concatenate(team), (size, sum(map(len, team))))
     rest = [x.reshape(size, -1) for x in others(spec, name, obs)]
     return jnp.concatenate([obs[name], *rest, *(jnp.broadcast_to(x, (size, len(x))) for x in state)], 1)
+
+
+def state_of(spec: Spec, now: TimeStep) -> Any:
+    """The global state [G], or () where the world offers none."""
+    return now.state.reshape(-1) if spec.state else ()

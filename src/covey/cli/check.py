@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from covey.cli.parse import parse
+from covey.cli.environment import parse_with_environment
+from covey.cli.parse import JsonFile
 from covey.core.errors import BadInput
 from covey.core.registry import locate
 
@@ -28,29 +30,42 @@ class Arguments:
     """`package.module:function` or the id of an environment. A function whose first parameter is `spec` makes an
     algorithm."""
     environment: Annotated[str, arg(metavar="ID")] = "toy/discrete"
-    """The world to try an algorithm in."""
+    """The environment to try an algorithm in."""
+    json: JsonFile = None
+    """Write the results there too, as JSON; `-`: print them instead of the table."""
 
 
 def check(args: list[str]) -> int:
     """`covey check`."""
-    asked = parse(Arguments, args, "check")
+    from covey.environments import build
+
+    asked, environment = parse_with_environment(Arguments, args, "check", _environment_id, build)
     if asked.object is None:
         raise BadInput("what should be checked? Say `covey check package.module:make_env`.")
-    problems = problems_of(asked.object, asked.environment)
-    print("\n".join(f"- {problem}" for problem in problems) or f"{asked.object}: no problems found")
+    from covey.runs.tables import Column, Table, give
+    from covey.testing import check_algorithm, check_environment
+
+    made = _algorithm(asked.object)
+    problems = check_environment(environment) if made is None else check_algorithm(made, environment)
+    rows = [("-", problem) for problem in problems]
+    table = Table(
+        (Column(""), Column("", prose=True)), rows, notes=() if rows else (f"{asked.object}: no problems found",)
+    )
+    give(table, {"object": asked.object, "problems": problems}, asked.json)
     return 1 if problems else 0
 
 
-def problems_of(path: str, world: str) -> list[str]:
-    """What is wrong with the object, in sentences."""
+def _environment_id(words: list[str], given: Mapping[str, str]) -> str | None:
+    """The environment to check, or the one to try an algorithm in."""
+    if not words:
+        return None
+    return words[0] if _algorithm(words[0]) is None else given.get("environment", Arguments.environment)
+
+
+def _algorithm(path: str) -> Any:
+    """The function at `path` if it makes algorithms, else None."""
     from covey import environments
-    from covey.testing import check_algorithm, check_environment
 
     made: Any = locate(path, "object") if ":" in path and path.split(":")[0] not in environments.SCHEMES else None
-    if _makes_algorithms(made):
-        return check_algorithm(made, environments.make(world))
-    return check_environment(environments.make(path))
-
-
-def _makes_algorithms(made: Any) -> bool:
-    return callable(made) and next(iter(inspect.signature(made).parameters), None) == "spec"
+    makes = callable(made) and next(iter(inspect.signature(made).parameters), None) == "spec"
+    return made if makes else None

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from covey import algorithms, environments
-from covey.cli.options import Entry, filled, form, form_of, maker_form, options_of, with_parts
+from covey.cli.environment import ENV, environment_options
+from covey.cli.options import Entry, filled, form, form_of
 from covey.cli.parse import flags, parse
 from covey.cli.settings import Settings
 from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
+from covey.core.settings import with_parts
 from covey.runs import config as configs
 from covey.runs.config import Config, Origin
 from covey.runs.train import lanes
@@ -75,7 +77,7 @@ def everything(start: Start, algorithm: Algorithm) -> Any:
     own = form_of(algorithm, taken=set(flags(Settings)))
     entries = [Entry("run", None, start.settings, "")]
     entries += [Entry("algorithm", None, own, "algorithm")] if own else []
-    entries += [Entry("env", None, start.world_form, "env")] if start.world_form else []
+    entries += [Entry(ENV, None, start.world_form, ENV)] if start.world_form else []
     whole = form("Train", entries)
     type(whole).__doc__ = f"Everything that can be set for {start.names}."
     return whole
@@ -89,7 +91,7 @@ def from_names(words: list[str], given: Mapping[str, str]) -> Start:
     """Made by ids, with the world's options and the preset."""
     name, id = words[:2]
     preset = given.get("preset", "tuned")
-    answers, options = world_options(id, {}, given)
+    answers, options = environment_options(id, {}, given)
     environment = environments.make(id, **options)
     algorithm = algorithms.make(name, environment, preset=preset)
     return Start(algorithm, environment, Origin(id, options, name, preset), Settings(), answers)
@@ -107,21 +109,9 @@ def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
             f"{' '.join(words[:2])}: leave out the names or the file."
         )
     if origin.environment is not None:
-        answers, options = world_options(origin.environment, origin.options, given)
+        answers, options = environment_options(origin.environment, origin.options, given)
         if options != origin.options:
             config = configs.read(file, environments.make(origin.environment, **options))
             origin = origin._replace(options=options)
     settings = Settings(preset=origin.preset, **{name: getattr(config, name) for name in CONFIGURED})
     return Start(config.algorithm, config.environment, origin, settings, answers)
-
-
-def world_options(id: str, known: Mapping[str, Any], given: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
-    """The answers about a world's options (None where it has none), and the options that they amount to."""
-    make, positional = environments.maker(id)
-    blank = maker_form(make, len(positional), known)
-    if blank is None:
-        return None, dict(known)
-    asked = form("Train", [Entry("env", None, blank, "env")])
-    own = [f"--{flag}={value}" for flag, value in given.items() if flag.startswith("env.")]
-    answers = parse(type(asked), own, "train").env
-    return answers, options_of(make, len(positional), known, answers)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from covey.cli.parse import parse
+from covey.cli.parse import JsonFile, parse
 from covey.core.errors import unknown
 
 
@@ -23,23 +23,28 @@ class Arguments:
 
     what: Annotated[Positional[str | None], arg(metavar="[environments|algorithms|studies]")] = None
     """Only these."""
+    json: JsonFile = None
+    """Write the results there too, as JSON; `-`: print them instead of the table."""
 
 
 def list_names(args: list[str]) -> int:
     """`covey list`."""
-    what = parse(Arguments, args, "list").what
-    if what is not None and what not in LISTS:
-        raise unknown("the list", what, LISTS)
-    for name, lines in LISTS.items():
-        if what in (None, name):
-            print(f"{name}\n{aligned(lines())}\n")
+    asked = parse(Arguments, args, "list")
+    if asked.what is not None and asked.what not in LISTS:
+        raise unknown("the list", asked.what, LISTS)
+    from covey.runs.tables import STDOUT, Column, Table, show, write_json
+
+    found = {name: lines() for name, lines in LISTS.items() if asked.what in (None, name)}
+    if asked.json != STDOUT:
+        for name, entries in found.items():
+            show(
+                Table(
+                    (Column(""), Column(""), Column("", prose=True)), [("", *entry) for entry in entries.items()], name
+                )
+            )
+            print()
+    write_json(found, asked.json)
     return 0
-
-
-def aligned(lines: Mapping[str, str]) -> str:
-    """Names and what they are, in two columns."""
-    width = max(map(len, lines))
-    return "\n".join(f"  {name:<{width}}  {text}".rstrip() for name, text in lines.items())
 
 
 def environments() -> dict[str, str]:

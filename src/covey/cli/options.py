@@ -14,22 +14,17 @@ import inspect
 import itertools
 import re
 import textwrap
-import types
-import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import FlagConversionOff, arg
 
 from covey.cli.parse import FLAG
-from covey.core.errors import unknown
-from covey.core.registry import hints_of
-
-HIDDEN = ("spec", "groups")
-"""Fields of an algorithm that the world decides."""
+from covey.core.registry import hints_of, signature_of
+from covey.core.settings import Setting, is_plain, kebab, settings, with_settings
 
 KIND = "kind_"
-"""The field of a part's form that says which part it is."""
+"""The field of a part's form that says which part it is, or gives the number that stands for it."""
 
 
 class Entry(NamedTuple):
@@ -40,132 +35,66 @@ class Entry(NamedTuple):
     default: Any
     flag: str
     help: str = ""
+    note: str | None = None
+    """What stands instead of the default."""
 
 
 def form(name: str, entries: Iterable[Entry]) -> Any:
     """A form as an instance that holds the defaults."""
-    return dataclasses.make_dataclass(name, [_field(entry) for entry in entries], frozen=True)()
+    return dataclasses.make_dataclass(name, [as_field(entry) for entry in entries], frozen=True)()
 
 
-def _field(entry: Entry) -> tuple[str, Any, Any]:
+def as_field(entry: Entry) -> tuple[str, Any, Any]:
+    """An entry as `dataclasses.make_dataclass` takes it."""
     if dataclasses.is_dataclass(entry.default):
         hint = Annotated[type(entry.default), arg(name=entry.flag, prefix_name=False)]
         return entry.name, hint, dataclasses.field(default_factory=lambda: entry.default)
-    hint = Annotated[FlagConversionOff[entry.hint], arg(name=entry.flag, prefix_name=False, help=entry.help)]
+    how = {"name": entry.flag, "prefix_name": False, "help": entry.help, "help_behavior_hint": entry.note}
+    hint = Annotated[FlagConversionOff[entry.hint], arg(**how)]
     return entry.name, hint, dataclasses.field(default=entry.default, metadata={FLAG: entry.flag})
-
-
-def is_plain(hint: Any) -> bool:
-    """Can values of this type be written on a command line?"""
-    match typing.get_origin(hint), typing.get_args(hint):
-        case typing.Literal, _:
-            return True
-        case ((typing.Union | types.UnionType), members):
-            return all(member is types.NoneType or is_plain(member) for member in members)
-        case origin, members if origin is tuple:
-            return all(member is ... or is_plain(member) for member in members)
-    return hint in (int, float, bool, str)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Records: algorithms and their parts
 
 
-def form_of(value: Any, taken: Collection[str] = (), at: str = "", kinds: Iterable[str] = ()) -> Any:
+def form_of(value: Any, taken: Collection[str] = (), of: Setting | None = None, doc: str = "") -> Any:
     """The form of a record; None where it has nothing to offer.
 
-    taken: flags that others have, which are spelled `--algorithm.NAME` here. at: the flag of this record, if
-    it is a part. kinds: what may be chosen instead of it.
+    taken: flags that others have, which are spelled `--algorithm.NAME` here. of, doc: if the record is a part, the
+    setting that holds it, and what is said about that.
     """
-    hints, docs = hints_of(type(value)), field_docs(type(value))
-    entries = []
-    if kinds:
-        choice = Literal[tuple(kinds)]  # type: ignore[valid-type]
-        entries.append(Entry(KIND, choice, kebab(type(value)), at, summary(type(value))))
-    for field in _own_fields(value):
-        current, hint = getattr(value, field.name), hints.get(field.name, Any)
-        place = f"{at}.{field.name}".lstrip(".").replace("_", "-")
-        if is_plain(hint) and isinstance(current, (int, float, str, tuple, types.NoneType)):
-            flag = f"algorithm.{place}" if f"--{place}" in taken else place
-            entries.append(Entry(field.name, hint, current, flag, docs.get(field.name, "")))
-        elif dataclasses.is_dataclass(current):
-            inner = form_of(current, at=place, kinds=choices(hint, current))
-            entries += [Entry(field.name, None, inner, place)] if inner else []
+    docs, entries = field_docs(type(value)), []
+    if of is not None and of.kinds:
+        choice = Literal[tuple(of.kinds)]  # type: ignore[valid-type]
+        entries.append(Entry(KIND, choice, kebab(type(value)), of.name, summary(type(value))))
+    elif of is not None and of.takes_a_number:
+        entries.append(
+            Entry(KIND, float | None, None, of.name, f"{doc} {summary(type(value))}", "(one number: constant)")
+        )
+    for setting in settings(value, of.name if of else ""):
+        if setting.is_part:
+            inner = form_of(setting.value, of=setting, doc=docs.get(setting.field, ""))
+            entries += [Entry(setting.field, None, inner, setting.name)] if inner else []
+        else:
+            flag = f"algorithm.{setting.name}" if f"--{setting.name}" in taken else setting.name
+            entries.append(Entry(setting.field, setting.hint, setting.value, flag, docs.get(setting.field, "")))
     return form(type(value).__name__, entries) if entries else None
 
 
 def filled(value: Any, answers: Any) -> Any:
     """`value` with the answers of its form; the same object where nothing was changed."""
-    changed = {}
-    for field in dataclasses.fields(answers) if answers else ():
-        if field.name == KIND:
-            continue
-        now, new = getattr(value, field.name), getattr(answers, field.name)
-        if dataclasses.is_dataclass(new):
-            new = filled(now, new)
-            changed |= {field.name: new} if new is not now else {}
-        elif new != now:
-            changed[field.name] = new
-    return dataclasses.replace(value, **changed) if changed else value
+    return with_settings(value, dict(changes(value, answers)), kebab(type(value))) if answers else value
 
 
-def with_parts(value: Any, chosen: Mapping[str, str], at: str = "") -> Any:
-    """`value` with the parts that `chosen` names, by flag. What the old and the new part have in common stays."""
-    hints, changed = hints_of(type(value)), {}
-    for field in _own_fields(value):
-        part = now = getattr(value, field.name)
-        if not dataclasses.is_dataclass(now):
-            continue
-        place = f"{at}.{field.name}".lstrip(".").replace("_", "-")
-        kinds = choices(hints.get(field.name, Any), now)
-        if kinds and place in chosen:
-            part = _other_part(now, chosen[place], kinds, place)
-        part = with_parts(part, chosen, place)
-        changed |= {field.name: part} if part is not now else {}
-    return dataclasses.replace(value, **changed) if changed else value
-
-
-def _other_part(old: Any, name: str, kinds: Mapping[str, type], place: str) -> Any:
-    if name not in kinds:
-        raise unknown(f"for --{place} the choice", name, kinds)
-    if kinds[name] is type(old):
-        return old
-    common = {field.name: getattr(old, field.name) for field in _init_fields(kinds[name]) if hasattr(old, field.name)}
-    return kinds[name](**common)
-
-
-def choices(hint: Any, current: Any) -> dict[str, type]:
-    """The concrete parts that may stand where `hint` asks for an abstract one, by name."""
-    if not (isinstance(hint, type) and inspect.isabstract(hint)):
-        return {}
-    found, below = {}, list(hint.__subclasses__())
-    while below:
-        kind = below.pop(0)
-        below += kind.__subclasses__()
-        known = [_has_default(field) or hasattr(current, field.name) for field in _init_fields(kind)]
-        if not inspect.isabstract(kind) and all(known):
-            found[kebab(kind)] = kind
-    return found
-
-
-def kebab(kind: type) -> str:
-    """The name of a class as it is spelled on the command line: `OrnsteinUhlenbeck` is `ornstein-uhlenbeck`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
-
-
-def _own_fields(value: Any) -> list[dataclasses.Field]:
-    """Fields that the constructor takes; none where it takes something else."""
-    fields = [field for field in _init_fields(type(value)) if field.name not in HIDDEN]
-    taken = inspect.signature(type(value)).parameters
-    return fields if all(field.name in taken for field in fields) else []
-
-
-def _init_fields(kind: Any) -> list[dataclasses.Field]:
-    return [field for field in dataclasses.fields(kind) if field.init]
-
-
-def _has_default(field: dataclasses.Field) -> bool:
-    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+def changes(value: Any, answers: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """The plain settings of a record that a form answers otherwise, by name."""
+    for setting in settings(value, at):
+        new = getattr(answers, setting.field, setting.value)
+        if setting.is_part:
+            yield from changes(setting.value, new, setting.name)
+        elif new != setting.value:
+            yield setting.name, new
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -198,7 +127,7 @@ def options_of(maker: Callable, positional: int, given: Mapping[str, Any], answe
 
 
 def _keywords(maker: Callable, positional: int) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(maker).parameters.items()
+    parameters = signature_of(maker, "the environment").parameters.items()
     named = {n: p for n, p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return dict(itertools.islice(named.items(), positional, None))
 

@@ -8,43 +8,73 @@ import inspect
 import io
 import itertools
 import re
+import types
 import typing
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from covey.core.errors import BadInput, unknown
+from covey.core.documents import read_yaml
+from covey.core.errors import BadInput
 from covey.core.registry import conform
+from covey.core.settings import is_plain
+from covey.core.vocabulary import unknown_setting
 
 T = TypeVar("T")
 
-KINDS = {"INT": "a whole number", "FLOAT": "a number"}
+_POSITIONAL = Positional[str].__metadata__[0]  # type: ignore[attr-defined]
+_APPENDED = UseAppendAction[str].__metadata__[0]  # type: ignore[attr-defined]
 
-NUMBERS = ConstructorRegistry()
-"""How tyro reads numbers here: as `config.yaml` does, so that `--steps 1e6` is a whole number."""
+JsonFile = Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")]
+"""The hint of `--json`, in every command that prints a table."""
+
+VALUES = ConstructorRegistry()
+"""How tyro reads plain values here: as `config.yaml` does. `--steps 1e6` is a whole number, and `null` is None."""
+
+METAVARS = {int: "INT", float: "FLOAT", bool: "{True,False}", str: "STR"}
 
 
-def _number_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    hint = info.type
-    if hint not in (int, float):
+def read_plain(text: str, hint: Any) -> Any:
+    """The value of a plain type that `text` spells in YAML, or else `text` itself; BadInput where neither will do."""
+    with contextlib.suppress(BadInput):
+        return conform(read_yaml(text, "the value"), hint, "the value")
+    return conform(text, without_none(hint), "the value")
+
+
+def without_none(hint: Any) -> Any:
+    """`int` of `int | None`."""
+    return typing.Union[tuple(x for x in members(hint) if x is not types.NoneType)]  # noqa: UP007
+
+
+def members(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; of any other, itself."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _plain_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """Numbers, truth values, tuples, and unions with them or with None. Text and choices are as tyro reads them."""
+    hint, kinds = info.type, [x for x in members(info.type) if x is not types.NoneType]
+    left_alone = hint is str or typing.get_origin(hint) is typing.Literal or _POSITIONAL in info.markers
+    if left_alone or not is_plain(hint) or _APPENDED in info.markers:
         return None
 
-    def read(texts: list[str]) -> Any:
-        return conform(texts[0], hint, "the value")
-
-    def fits(value: Any) -> bool:
-        return isinstance(value, (int, hint)) and not isinstance(value, bool)
-
     def shown(value: Any) -> list[str]:
-        return [f"{value:g}" if hint is float else str(value)]
+        return [f"{value:g}" if isinstance(value, float) else str(value)]
 
-    return PrimitiveConstructorSpec(1, "INT" if hint is int else "FLOAT", read, fits, shown)
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="|".join(METAVARS.get(kind, "[...]") for kind in kinds),
+        instance_from_str=lambda texts: read_plain(texts[0], hint),
+        is_instance=lambda value: True,
+        str_from_instance=shown,
+        choices=("True", "False", "true", "false") if hint is bool else None,
+    )
 
 
-NUMBERS.primitive_rule(_number_rule)
+VALUES.primitive_rule(_plain_rule)
 
 
 def parse(kind: type[T], args: Sequence[str], command: str) -> T:
@@ -58,7 +88,7 @@ def parse(kind: type[T], args: Sequence[str], command: str) -> T:
                 description=inspect.cleandoc(kind.__doc__ or ""),
                 args=args,
                 return_unknown_args=True,
-                registry=NUMBERS,
+                registry=VALUES,
             )
     except SystemExit as stop:
         if not stop.code:  # --help
@@ -75,16 +105,9 @@ def sentence(box: str) -> str:
     lines = list(itertools.dropwhile(lambda line: not line, lines))
     text = " ".join(itertools.takewhile(bool, lines))
     text = re.sub(r"^Error parsing (\S+): the value", r"\1", text)
-    text = re.sub(r"^Error parsing (\S+): no type matching \{None\}\|(\w+) could .* from \[(.*)\]", _of_an_option, text)
     text = re.sub(r"^Missing value for argument \W*([\w.-]+\w).*", r"a value is missing for '--\1'", text)
     text = text.replace(". Expected", ": expected")
     return text if text.endswith(".") else f"{text}."
-
-
-def _of_an_option(said: re.Match[str]) -> str:
-    """What is wrong with the value of an option that may be left out."""
-    flag, kind, given = said.groups()
-    return f"{flag} must be {KINDS.get(kind, kind)}, got {given}"
 
 
 def _surplus(tokens: list[str], kind: type, command: str) -> BadInput:
@@ -92,7 +115,7 @@ def _surplus(tokens: list[str], kind: type, command: str) -> BadInput:
     option = next((token.partition("=")[0] for token in tokens if token.startswith("-")), None)
     if option is None:
         return BadInput(f"`covey {command}` does not know what to do with {tokens[0]!r}: see `covey {command} --help`.")
-    return unknown("the option", option.replace("_", "-"), [*flags(kind), "--help"])
+    return unknown_setting("the option", option.replace("_", "-"), [*flags(kind), "--help"])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -100,8 +123,6 @@ def _surplus(tokens: list[str], kind: type, command: str) -> BadInput:
 
 FLAG = "flag"
 """Key of a field's metadata: the flag it has, where that is not its name."""
-
-_POSITIONAL = Positional[str].__metadata__[0]  # type: ignore[attr-defined]
 
 
 def flags(kind: type) -> Iterator[str]:
@@ -115,6 +136,12 @@ def flags(kind: type) -> Iterator[str]:
             yield from flags(typing.cast(type, inner))
         elif _POSITIONAL not in marks:
             yield "--" + field.metadata.get(FLAG, field.name.replace("_", "-"))
+
+
+def switches(kind: type) -> list[str]:
+    """The flags of `kind` that have no value, without their dashes."""
+    hints = typing.get_type_hints(kind)
+    return ["help", *(field.name.replace("_", "-") for field in dataclasses.fields(kind) if hints[field.name] is bool)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

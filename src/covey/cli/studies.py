@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from covey.cli.parse import parse
+from covey.cli.parse import JsonFile, parse
 from covey.core.errors import BadInput
 from covey.core.registry import locate
 
@@ -31,6 +31,8 @@ class ReproduceArguments:
     """How many seeds."""
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/STUDY)")] = None
     """Where its runs, tables and pictures go."""
+    json: JsonFile = None
+    """Write its tables there too, as JSON; `-`: print them, and everything else to standard error."""
 
 
 def reproduce(args: list[str]) -> int:
@@ -39,10 +41,13 @@ def reproduce(args: list[str]) -> int:
     if asked.study is None:
         raise BadInput("which study? Say `covey reproduce att-maddpg/demo`, or see `covey list studies`.")
     from covey.runs.files import writing
-    from covey.studies.reproduce import reproduce
+    from covey.runs.tables import reports, write_json
+    from covey.studies.reproduce import reproduce, tables_of
 
-    with writing(f"the study {asked.study!r}"):
-        print(reproduce(asked.study, quick=asked.quick, seeds=asked.seeds, out=asked.out))
+    with writing(f"the study {asked.study!r}"), reports(asked.json):
+        folder = reproduce(asked.study, quick=asked.quick, seeds=asked.seeds, out=asked.out)
+        print(folder)
+    write_json({"study": asked.study, "folder": str(folder), "tables": tables_of(folder)}, asked.json)
     return 0
 
 
@@ -50,7 +55,8 @@ def reproduce(args: list[str]) -> int:
 class BenchArguments:
     """Measure how fast this machine is: steps and updates a second, beside PyTorch too, compile time and memory.
 
-    Benchmarks: stepping, updates, torch, seeds, training, ppo, jaxmarl, workers, battle, soldiers, population, memory.
+    Benchmarks: stepping, updates, torch, seeds, training, ppo, jaxmarl, workers, battle, soldiers, population,
+    neighbors, memory.
 
     Examples:
       covey bench
@@ -59,8 +65,8 @@ class BenchArguments:
 
     names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME", help_behavior_hint="(default: all)")] = ()
     """The benchmarks to run."""
-    json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Also write the results there, with versions and device."""
+    json: JsonFile = None
+    """Write the results there too, as JSON with versions and device; `-`: print them instead of the table."""
     quick: bool = False
     """Tiny sizes and few repeats: does everything work here?"""
 

@@ -1,66 +1,87 @@
-"""Tables of results, for terminals and pipes."""
+"""What commands print: tables of results, and the same as JSON."""
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 from covey.core.environment import Reference
 from covey.runs.compare import Comparison
 from covey.runs.config import Config
-from covey.runs.evaluate import Evaluation
+from covey.runs.evaluate import Evaluation, describe
 from covey.runs.live import spread
+from covey.runs.tables import Column, Table
 from covey.runs.tournament import Estimate, Tournament
 
-WIDE = 10_000
-"""Columns that a file or a pipe has: no line of a table is folded there."""
 
-
-def show_evaluation(evaluation: Evaluation, config: Config) -> None:
+def evaluation_table(evaluation: Evaluation, config: Config) -> Table:
     """Every metric: its mean over the seeds, with a 95 % interval, beside the reference's on the same episodes."""
     seeds = range(config.seed, config.seed + config.seeds)
-    table = Table("metric", box=None, pad_edge=False)
-    table.add_column(f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}", justify="right")
-    if evaluation.reference:
-        table.add_column("reference", justify="right")
+    over = f"seeds {seeds[0]} to {seeds[-1]} [95 %]" if len(seeds) > 1 else f"seed {seeds[0]}"
+    columns = [Column("metric"), Column(over, right=True)]
+    columns += [Column("reference", right=True)] if evaluation.reference else []
     reference = evaluation.reference_summary()
+    rows = []
     for name, values in sorted(evaluation.per_seed().items()):
         theirs = [f"{reference[name]:.4g}" if name in reference else ""] if evaluation.reference else []
-        table.add_row(name, spread(values), *theirs)
-    _print(table, evaluation.about)
+        rows.append([name, spread(values), *theirs])
+    episodes = evaluation.values["steps/episode"].shape[1]
+    title = f"means over {episodes} episodes of each seed; returns are sums over an episode"
+    return Table(tuple(columns), rows, title, _about(evaluation.about))
 
 
-def show_comparison(comparison: Comparison) -> None:
+def evaluation_summary(evaluation: Evaluation, config: Config) -> dict[str, Any]:
+    """The same, for JSON."""
+    about = evaluation.about
+    return {
+        "seeds": list(range(config.seed, config.seed + config.seeds)),
+        "episodes": evaluation.values["steps/episode"].shape[1],
+        "evaluation": evaluation.summary(),
+        "reference": None if about is None else about._asdict() | {"evaluation": evaluation.reference_summary()},
+    }
+
+
+def comparison_table(comparison: Comparison) -> Table:
     """One row per contender and group."""
     groups = {row.group for row in comparison.rows}
-    table = Table(title=comparison.world, title_justify="left", box=None, pad_edge=False)
-    table.add_column("what", overflow="fold")
-    if len(groups) > 1:
-        table.add_column("group")
-    for name in ("return, mean agent", "per step", "regret"):
-        table.add_column(f"{name} [95 %]", justify="right")
-    table.add_column("over")
-    table.add_column("knows", overflow="fold")
+    titles = ("return per episode", "per step", "regret per episode")
+    columns = [Column("what")] + [Column("group")] * (len(groups) > 1)
+    columns += [Column(title, right=True) for title in titles] + [Column("over"), Column("knows", prose=True)]
+    rows = []
     for row in comparison.rows:
         numbers = [spread(x) for x in (row.returns, row.per_step)] + ["" if row.regret is None else spread(row.regret)]
-        table.add_row(row.label, *([row.group] if len(groups) > 1 else []), *numbers, row.over, row.knows)
-    _print(table, comparison.reference)
+        rows.append([row.label, *([row.group] if len(groups) > 1 else []), *numbers, row.over, row.knows])
+    title = f"{comparison.world}: means over the agents of a group [95 %]"
+    return Table(tuple(columns), rows, title, _about(comparison.reference))
 
 
-def show_tournament(tournament: Tournament) -> None:
+def comparison_summary(comparison: Comparison) -> dict[str, Any]:
+    """The same, for JSON."""
+    about = comparison.reference
+    rows = [
+        {"label": row.label, "group": row.group, "knows": row.knows, "over": row.over}
+        | {"return": _interval(row.returns), "return_per_step": _interval(row.per_step)}
+        | {"regret": None if row.regret is None else _interval(row.regret)}
+        for row in comparison.rows
+    ]
+    return {"environment": comparison.world, "reference": None if about is None else about._asdict(), "rows": rows}
+
+
+def _interval(values: Any) -> dict[str, Any]:
+    described = describe(values)
+    return {"mean": described["mean"], "low": described["low"], "high": described["high"], "values": described["seeds"]}
+
+
+def tournament_table(tournament: Tournament) -> Table:
     """What every row scored of all points against every column, in percent; and ratings, the strongest first."""
     ratings, shares, sides = tournament.ratings(), tournament.shares(), tournament.by_side()
     order = sorted(range(len(ratings)), key=lambda i: -ratings[i].value)
-    table = Table(title=f"{tournament.world}: points, % [95 %]", title_justify="left", box=None, pad_edge=False)
-    table.add_column("", overflow="fold")
-    table.add_column("Elo [95 %]", justify="right")
-    for j in order:
-        table.add_column(f"against {tournament.labels[j]}", justify="right", overflow="fold")
+    columns = [Column("who"), Column("Elo [95 %]", right=True)]
+    columns += [Column(f"against {tournament.labels[j]}", right=True) for j in order]
+    rows = []
     for i in order:
         cells = [f"{100 * shares[i, j].value:.1f} [{_percent(shares[i, j])}]" if i != j else "" for j in order]
         rating = ratings[i]
-        table.add_row(tournament.labels[i], f"{rating.value:.0f} [{rating.low:.0f}, {rating.high:.0f}]", *cells)
-    _print(table, None)
+        rows.append([tournament.labels[i], f"{rating.value:.0f} [{rating.low:.0f}, {rating.high:.0f}]", *cells])
     first, second = tournament.sides
     apart = max(sides, key=lambda pair: abs(sides[pair][0] - sides[pair][1]))
     one, other = (tournament.labels[i] for i in apart)
@@ -68,19 +89,16 @@ def show_tournament(tournament: Tournament) -> None:
     if sides[apart][0] != sides[apart][1]:
         shares_by_side = f"{100 * sides[apart][0]:.1f} % as {first}, {100 * sides[apart][1]:.1f} % as {second}"
         said = f"the side matters most to {one} against {other}: {shares_by_side}"
-    print(f"{tournament.games} games a pair, half on either side; {said}.")
+    note = f"{tournament.games} games a pair, half on either side; {said}."
+    return Table(tuple(columns), rows, f"{tournament.world}: points, % [95 %]", (note,))
 
 
 def _percent(share: Estimate) -> str:
     return f"{100 * share.low:.1f}, {100 * share.high:.1f}"
 
 
-def _print(table: Table, reference: Reference | None) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
-    console.print(table)
-    if reference is not None:
-        who = f" ({reference.algorithm})" if reference.algorithm else ""
-        text = f"reference: {reference.kind}{who}. {reference.how}"
-        console.print(text, markup=False, highlight=False)
+def _about(reference: Reference | None) -> tuple[str, ...]:
+    if reference is None:
+        return ()
+    who = f" ({reference.algorithm})" if reference.algorithm else ""
+    return (f"reference: {reference.kind}{who}. {reference.how}",)

@@ -23,7 +23,8 @@ def train(args: list[str]) -> int:
             "`covey train` needs an algorithm and an environment, such as `covey train att-maddpg routing/small`."
         )
     from covey.cli.configure import configure
-    from covey.cli.tables import show_evaluation
+    from covey.cli.tables import evaluation_table
+    from covey.runs.tables import show
     from covey.runs.train import execute, made_here
 
     config, settings = configure(args, words, given, file)
@@ -31,7 +32,7 @@ def train(args: list[str]) -> int:
     with made_here(config.environment):
         result = execute(config, quiet=settings.quiet, **where)
     if not settings.quiet:
-        show_evaluation(result.evaluation, config)
+        show(evaluation_table(result.evaluation, config))
     return 0
 
 

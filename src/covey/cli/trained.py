@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from covey.cli.parse import parse
+from covey.cli.environment import parse_with_environment
+from covey.cli.parse import JsonFile, parse
 from covey.core.errors import BadInput
 
 
@@ -23,24 +24,28 @@ class EvaluateArguments:
       covey evaluate runs/first --episodes 200
     """
 
-    run: Annotated[Positional[Path | None], arg(metavar="RUN", help_behavior_hint="")] = None
+    run: Annotated[Positional[str | None], arg(metavar="RUN", help_behavior_hint="")] = None
     """A run folder."""
     episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: as many as the run's own)")] = None
     """Episodes of each seed."""
+    json: JsonFile = None
+    """Write the results there too, as JSON; `-`: print them instead of the table."""
 
 
 def evaluate(args: list[str]) -> int:
     """`covey evaluate`."""
     asked = parse(EvaluateArguments, args, "evaluate")
     folder = _demanded(asked.run, "evaluate")
-    from covey.cli.tables import show_evaluation
+    from covey.cli.tables import evaluation_summary, evaluation_table
     from covey.runs.policy import evaluate_trained, open_run
+    from covey.runs.tables import give
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
     trained = open_run(folder)
     _warn(trained.warnings)
-    show_evaluation(evaluate_trained(trained, asked.episodes), trained.config)
+    evaluation = evaluate_trained(trained, asked.episodes)
+    give(evaluation_table(evaluation, trained.config), evaluation_summary(evaluation, trained.config), asked.json)
     return 0
 
 
@@ -55,7 +60,7 @@ class RenderArguments:
       covey render runs/first --out attention.png --attention --agent router_A
     """
 
-    run: Annotated[Positional[Path | None], arg(metavar="RUN", help_behavior_hint="")] = None
+    run: Annotated[Positional[str | None], arg(metavar="RUN", help_behavior_hint="")] = None
     """A run folder."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/episodes)")] = None
     """A .gif or .html file, or a folder for both; with --attention a .png, .svg or .pdf file, or a folder."""
@@ -103,23 +108,24 @@ class CompareArguments:
     """The world to compare them in."""
     episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the first run's, or 32)")] = None
     """Episodes of each seed."""
+    json: JsonFile = None
+    """Write the results there too, as JSON; `-`: print them instead of the table."""
 
 
 def compare(args: list[str]) -> int:
     """`covey compare`."""
-    asked = parse(CompareArguments, args, "compare")
+    asked, environment = parse_with_environment(CompareArguments, args, "compare", _environment_id)
     if not asked.what:
         raise BadInput("what should be compared? Give run folders and rules: `covey compare runs/first ecmp`.")
-    from covey import environments
-    from covey.cli.tables import show_comparison
+    from covey.cli.tables import comparison_summary, comparison_table
     from covey.runs.compare import compare
+    from covey.runs.tables import give
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    world = None if asked.environment is None else environments.make(asked.environment)
-    comparison = compare(asked.what, world, asked.episodes)
+    comparison = compare(asked.what, environment, asked.episodes)
     _warn(comparison.warnings)
-    show_comparison(comparison)
+    give(comparison_table(comparison), comparison_summary(comparison), asked.json)
     return 0
 
 
@@ -141,33 +147,32 @@ class TournamentArguments:
     """The world to play in."""
     games: int = 200
     """Games of every two contenders, at least."""
-    json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Write the results there too."""
+    json: JsonFile = None
+    """Write the results there too, as JSON; `-`: print them instead of the table."""
 
 
 def tournament(args: list[str]) -> int:
     """`covey tournament`."""
-    asked = parse(TournamentArguments, args, "tournament")
+    asked, environment = parse_with_environment(TournamentArguments, args, "tournament", _environment_id)
     if not asked.what:
         raise BadInput("who should play? Give run folders and rules: `covey tournament runs/first charge`.")
-    from covey import environments
-    from covey.cli.tables import show_tournament
-    from covey.runs.files import write_atomically, writing
+    from covey.cli.tables import tournament_table
+    from covey.runs.tables import give
     from covey.runs.tournament import tournament
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    world = None if asked.environment is None else environments.make(asked.environment)
-    played = tournament(asked.what, world, asked.games)
+    played = tournament(asked.what, environment, asked.games)
     _warn(played.warnings)
-    show_tournament(played)
-    if asked.json:
-        with writing(f"the file {asked.json}"):
-            write_atomically(asked.json, json.dumps(played.summary(), indent=1).encode())
+    give(tournament_table(played), played.summary(), asked.json)
     return 0
 
 
-def _demanded(folder: Path | None, command: str) -> Path:
+def _environment_id(words: list[str], given: Mapping[str, str]) -> str | None:
+    return given.get("environment")
+
+
+def _demanded(folder: str | None, command: str) -> str:
     if folder is None:
         raise BadInput(f"which run? Give its folder: `covey {command} runs/first`.")
     return folder

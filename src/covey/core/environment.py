@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from covey.core.errors import BadInput
 from covey.core.types import Groups, Spec, TimeStep
 
 
@@ -53,7 +54,9 @@ class HostEnvironment(Protocol):
 
     `step` returns the true successor and the time step to act on next (a reset where the episode ended). A world that
     can be saved also offers `save() -> bytes` and `restore(bytes)`; without them a resumed run begins a new episode. A
-    world whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next `reset` begins.
+    world whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next `reset` begins. One
+    that draws itself offers `camera(watch)`: one lane more, of which `watch` is shown every time step that `reset` and
+    `step` return first, as RGB uint8 [H, W, 3].
     """
 
     @property
@@ -67,6 +70,17 @@ class HostEnvironment(Protocol):
     def step(self, action: Groups) -> tuple[TimeStep, TimeStep]: ...
 
     def close(self) -> None: ...
+
+
+def demand_environment(made: Any, what: str) -> Any:
+    """`made`, if it has a `spec`, `reset` and `step`; else a BadInput that calls it `what`."""
+    sound = isinstance(getattr(made, "spec", None), Spec) and not isinstance(made, type)
+    if not (sound and all(callable(getattr(made, name, None)) for name in ("reset", "step"))):
+        raise BadInput(
+            f"{what} is a {type(made).__name__} and no environment: it needs a `spec` (covey.core.types.Spec), `reset` "
+            "and `step`."
+        )
+    return made
 
 
 def evaluation_world(environment: Any) -> Any:

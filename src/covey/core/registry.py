@@ -6,24 +6,26 @@ so that the front door stays light and a part that is missing breaks nothing but
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 import inspect
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from covey.core.errors import BadInput, unknown
+from covey.core.modules import import_named
 
 
 def locate(path: str, what: str) -> Any:
     """The object at `package.module:attribute`; BadInput where the module or the attribute is missing."""
     module_name, _, attribute = path.partition(":")
-    if not module_name or not attribute:
+    if not attribute or not all(name.isidentifier() for name in module_name.split(".")):
         raise BadInput(f"the {what} {path!r} is not of the form `package.module:name`.")
     try:
-        found = importlib.import_module(module_name)
+        found = import_named(module_name)
     except ModuleNotFoundError as error:
         raise BadInput(f"the {what} {path!r} cannot be imported: there is no module {error.name!r}.") from error
     try:
@@ -35,9 +37,15 @@ def locate(path: str, what: str) -> Any:
     return found
 
 
+def part(function: Callable) -> Callable:
+    """Mark a function of covey's as one that may be part of an algorithm or an environment: a run may name it."""
+    function.is_part = True  # type: ignore[attr-defined]
+    return function
+
+
 def call(function: Callable, what: str, options: Mapping[str, Any], *positional: Any) -> Any:
     """`function(*positional, **options)`, with options checked by name and by annotation first."""
-    signature = inspect.signature(function)
+    signature = signature_of(function, what)
     hints = hints_of(function)
     known = [p.name for p in signature.parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     known = known[len(positional) :] if positional else known
@@ -54,6 +62,14 @@ def call(function: Callable, what: str, options: Mapping[str, Any], *positional:
     return function(*positional, **checked)
 
 
+def signature_of(function: Any, what: str) -> inspect.Signature:
+    """The parameters of a function; BadInput where it is none, or does not say."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{what} cannot be made: {reprlib.repr(function)} is no function with named options.") from error
+
+
 def hints_of(owner: Any) -> dict[str, Any]:
     """The type hints of a function or class; none where they name something that cannot be found."""
     try:
@@ -65,9 +81,9 @@ def hints_of(owner: Any) -> dict[str, Any]:
 def conform(value: Any, hint: Any, what: str) -> Any:
     """`value` as `hint` wants it, or BadInput.
 
-    Whole numbers serve as floats and whole floats as integers; text that spells a number does too (YAML reads `1e-3` as
-    text); NaN is no number. Only plain numbers, text, literals, tuples and their unions are judged: any other hint
-    accepts everything.
+    Whole numbers serve as floats and whole floats as integers; text that spells a number does too; NaN is no number,
+    and whole numbers have 64 bits. Plain numbers, text, literals, tuples, functions, records (dataclasses, NamedTuples)
+    and their unions are judged: any other hint accepts everything.
     """
     match typing.get_origin(hint), typing.get_args(hint):
         case None, _ if hint in _PLAIN:
@@ -81,11 +97,20 @@ def conform(value: Any, hint: Any, what: str) -> Any:
             if fits:
                 each = members[:1] * len(value) if members[-1:] == (...,) else members
                 return tuple(conform(x, h, f"an item of {what}") for x, h in zip(value, each, strict=True))
+        case origin, _ if Callable in (hint, origin):
+            fits = callable(value)
+        case None, _ if is_record(hint):
+            fits = isinstance(value, hint)
         case _:
             fits = True
     if not fits:
-        raise BadInput(f"{what} must be {_words(hint)}, got {value!r}.")
+        raise BadInput(f"{what} must be {_words(hint)}, got {reprlib.repr(value)}.")
     return value
+
+
+def is_record(kind: Any) -> bool:
+    """Is `kind` a class of records: a dataclass (an `eqx.Module` is one) or a NamedTuple?"""
+    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
 
 
 def _conform_any(value: Any, members: tuple, hint: Any, what: str) -> Any:
@@ -94,7 +119,7 @@ def _conform_any(value: Any, members: tuple, hint: Any, what: str) -> Any:
             return conform(value, member, what)
         except BadInput:
             continue
-    raise BadInput(f"{what} must be {_words(hint)}, got {value!r}.")
+    raise BadInput(f"{what} must be {_words(hint)}, got {reprlib.repr(value)}.")
 
 
 def _number(value: Any) -> Any:
@@ -109,16 +134,21 @@ def _as_float(value: Any) -> tuple[Any, bool]:
     if hasattr(value, "dtype"):  # an array leaf: floats of an algorithm may be swept
         return value, True
     number = _number(value)
-    fits = isinstance(number, (int, float)) and not isinstance(number, bool) and not math.isnan(number)
-    return (float(number), True) if fits else (value, False)
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return value, False
+    try:
+        number = float(number)
+    except OverflowError:
+        return value, False
+    return (value, False) if math.isnan(number) else (number, True)
 
 
 def _as_int(value: Any) -> tuple[Any, bool]:
     number = _number(value)
-    fits = not isinstance(number, bool) and (
-        isinstance(number, int) or (isinstance(number, float) and number.is_integer())
-    )
-    return (int(number), True) if fits else (value, False)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    fits = isinstance(number, int) and not isinstance(number, bool) and -(2**63) <= number < 2**63
+    return (number, True) if fits else (value, False)
 
 
 _PLAIN: dict[Any, Callable[[Any], tuple[Any, bool]]] = {
@@ -138,6 +168,8 @@ def _words(hint: Any) -> str:
             return " or ".join(_words(member) for member in members)
         case origin, _ if origin is tuple:
             return f"a tuple ({hint})"
+    if is_record(hint):
+        return f"a {hint.__name__}"
     return {float: "a number", int: "a whole number", bool: "true or false", str: "text", type(None): "nothing"}.get(
         hint, str(hint)
     )

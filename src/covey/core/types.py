@@ -7,7 +7,7 @@ A spec is known before anything runs and is hashable; a time step holds nothing 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -132,12 +132,19 @@ class Field(NamedTuple):
     def size(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def picture(self) -> tuple[int, ...]:
+        """Height, width and channels, where it is a picture: it has three axes, or two of bytes (gray). Else ()."""
+        if len(self.shape) == 2 and self.dtype == "uint8":
+            return *self.shape, 1
+        return self.shape if len(self.shape) == 3 else ()
+
 
 Fields = tuple[Field, ...]
 
 
 def fields_shape(fields: Fields) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of the array that carries `fields`: one vector of all of them, or the single image."""
+    """Shape and dtype of the one array that carries `fields`: a vector of all of them, or the single field as it is."""
     if not fields:
         raise BadInput("an observation needs at least one field: give the group's `obs` a `Field`.")
     if len(fields) == 1:
@@ -148,7 +155,12 @@ def fields_shape(fields: Fields) -> tuple[tuple[int, ...], str]:
 
 
 class Group(NamedTuple):
-    """One kind of agent: same observation shape, same action space, weights that may be shared."""
+    """One kind of agent: same observation, same action space, weights that may be shared.
+
+    What the group observes, `TimeStep.obs[name]`, is one array where its fields have one dtype: [n, *shape] of a single
+    field, and [n, D] of several, one after the other. Fields of different dtypes are a dict, {name: [n, *shape]}.
+    `fields_of` gives the fields by name in either case.
+    """
 
     names: tuple[str, ...]
     obs: Fields
@@ -159,26 +171,49 @@ class Group(NamedTuple):
         return len(self.names)
 
     @property
-    def obs_shape(self) -> tuple[int, ...]:
-        return fields_shape(self.obs)[0]
-
-    @property
-    def obs_dtype(self) -> str:
-        return fields_shape(self.obs)[1]
-
-    @property
     def obs_size(self) -> int:
         """Numbers in one agent's observation."""
-        return math.prod(self.obs_shape)
+        return sum(field.size for field in self.obs)
 
-    def obs_valid(self) -> np.ndarray | None:
-        """Which entries of the observation are real, bool [n, D]; None where all are."""
+    def fields_of(self, obs: Any) -> dict[str, Any]:
+        """The fields of an observation by name, in order: [..., *shape] each; leading axes as they come."""
+        if isinstance(obs, Mapping):
+            return by_name(self.obs, [obs[field.name] for field in self.obs])
+        if len(self.obs) == 1:
+            return {self.obs[0].name: obs}
+        ends = np.cumsum([field.size for field in self.obs]).tolist()
+        pieces = [obs[..., end - field.size : end] for field, end in zip(self.obs, ends, strict=True)]
+        shaped = [x.reshape(*x.shape[:-1], *field.shape) for field, x in zip(self.obs, pieces, strict=True)]
+        return by_name(self.obs, shaped)
+
+    def blank(self, *lead: int) -> Any:
+        """An observation in zeros, [*lead, n, ...]."""
+        return self._joined([np.zeros((*lead, self.size, *field.shape), field.dtype) for field in self.obs])
+
+    def obs_valid(self) -> Any:
+        """Which entries are real: bool in the shape of an observation, [n, ...]; None where all are."""
         if all(field.valid is None for field in self.obs):
             return None
-        columns = [
-            np.arange(field.size) < np.asarray(field.valid or (field.size,) * self.size)[:, None] for field in self.obs
-        ]
-        return np.concatenate(columns, axis=1).reshape((self.size, *self.obs_shape))
+        counts = [np.asarray(field.valid or (field.size,) * self.size)[:, None] for field in self.obs]
+        real = [np.arange(field.size) < count for field, count in zip(self.obs, counts, strict=True)]
+        return self._joined([x.reshape(-1, *field.shape) for field, x in zip(self.obs, real, strict=True)])
+
+    def _joined(self, values: list[np.ndarray]) -> Any:
+        """The inverse of `fields_of`: one array [..., n, *shape] for each field, laid out as an observation."""
+        if len({field.dtype for field in self.obs}) > 1:
+            return by_name(self.obs, values)
+        shape, _ = fields_shape(self.obs)
+        lead = values[0].shape[: values[0].ndim - len(self.obs[0].shape)]
+        return np.concatenate([x.reshape(*lead, -1) for x in values], axis=-1).reshape(*lead, *shape)
+
+
+def by_name(fields: Fields, values: Iterable[Any]) -> dict[str, Any]:
+    """One value for each field, by its name; BadInput where two fields share a name."""
+    named = {field.name: value for field, value in zip(fields, values, strict=True)}
+    if len(named) < len(fields):
+        names = [field.name for field in fields]
+        raise BadInput(f"the fields {names} cannot be told apart: give every field of a group a name of its own.")
+    return named
 
 
 class Spec(NamedTuple):
@@ -210,7 +245,7 @@ class TimeStep(NamedTuple):
     A death has discount 0 for that agent; a time limit has `last` and leaves the discount at 1.
     """
 
-    obs: Groups  # [n, ...]  in the spec's dtype
+    obs: Groups  # [n, ...]  in the spec's dtype; {field: [n, ...]} where fields have several (see `Group`)
     reward: Groups  # [n]  earned by the step that led here; 0 after a reset
     discount: Groups  # [n]  0 where that agent's future is over, else 1
     alive: Groups  # [n]  bool: does this agent exist now
@@ -229,7 +264,7 @@ def unobserved(spec: Spec) -> TimeStep:
     """`observed` of one lane, in zeros."""
     groups = spec.groups.items()
     return TimeStep(
-        obs={name: np.zeros((group.size, *group.obs_shape), group.obs_dtype) for name, group in groups},
+        obs={name: group.blank() for name, group in groups},
         reward={},
         discount={},
         alive={name: np.zeros(group.size, bool) for name, group in groups},

@@ -6,7 +6,8 @@ they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from covey.core.errors import unknown
@@ -73,14 +74,24 @@ SCHEMES = {
 }
 """Makers of ids such as `routing:FILE`, which get what stands after the colon."""
 
+FILES = {"routing": ("matrices", "tunnels")}
+"""Schemes whose ids name a file, and their options that may name others."""
+
 
 def make(id: str, **options: Any) -> Any:
     """The world called `id`, with its maker's keyword `options`.
 
     `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, `pettingzoo:MODULE` for an environment of
-    PettingZoo, or `package.module:function` for a world of your own. An unknown name, an unknown option or an option of
-    the wrong type is a `BadInput`.
+    PettingZoo, or `package.module:function` for a world of your own. An unknown name, an unknown option, an option of
+    the wrong type or a function that makes something else is a `BadInput`.
     """
+    from covey.core.environment import demand_environment
+
+    return demand_environment(build(id, **options), f"what {id!r} makes")
+
+
+def build(id: str, **options: Any) -> Any:
+    """As `make`, whatever comes of it: for those who want to say more about what is missing."""
     make_it, positional = maker(id)
     return call(make_it, f"the environment {id!r}", options, *positional)
 
@@ -95,3 +106,15 @@ def maker(id: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     if colon:
         return locate(id, "environment"), ()
     raise unknown("the environment", id, WORLDS)
+
+
+def in_folder(id: str, options: Mapping[str, Any], folder: Path) -> tuple[str, dict[str, Any]]:
+    """The id and the options with full paths of the files that they name, where these lie in (or below) `folder`."""
+
+    def full(name: Any) -> Any:
+        return str(folder / name) if isinstance(name, str) and name and (folder / name).exists() else name
+
+    scheme, _, rest = id.partition(":")
+    if id in WORLDS or scheme not in FILES:
+        return id, dict(options)
+    return f"{scheme}:{full(rest)}", {name: full(x) if name in FILES[scheme] else x for name, x in options.items()}

@@ -22,6 +22,7 @@ import numpy as np
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
+from covey.core.registry import part
 from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
 
 Update = Literal["synchronous", "checkerboard", "random-half"]
@@ -186,17 +187,20 @@ class Following(eqx.Module):
         return {"spin": jnp.where(may, wanted, up).astype(jnp.int32)}
 
 
+@part
 def heat_bath(world: Ising, key: Any, up: Any, pull: Any) -> Any:
     """Up with the chance that exp(r / τ) gives it (Glauber 1963)."""
     return jax.random.bernoulli(key, jax.nn.sigmoid(2.0 * pull / world.temperature))
 
 
+@part
 def metropolis(world: Ising, key: Any, up: Any, pull: Any) -> Any:
     """The other way round with the chance min(1, exp(-ΔH / τ)) (Metropolis et al. 1953)."""
     cost = 2.0 * spins(up) * pull
     return up ^ (jax.random.uniform(key, up.shape) < jnp.exp(-cost / world.temperature))
 
 
+@part
 def aligned(world: Ising, key: Any, up: Any, pull: Any) -> Any:
     """Where the field points; up where there is none."""
     return jnp.broadcast_to(jnp.asarray(world.field) >= 0, up.shape)

@@ -20,8 +20,10 @@ import numpy as np
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
+from covey.core.registry import part
 from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments import plane
+from covey.environments.neighbors import check_nearest, nearest_neighbors
 
 MOST_ASSIGNED = 6  # agents or landmarks whose assignments are enumerated: 6! = 720
 MOST_CHOICES = 1024  # ways to give each landmark an agent that the bound enumerates
@@ -54,6 +56,7 @@ class Navigation(eqx.Module):
     Ending: the time limit only; the discount is always 1.
     Global state, float32 [1 + 4n + 2L]: the share of the episode that is left, then positions (relative to the center,
     in sides), velocities (in top speeds) and landmarks (as positions).
+    Neighbors, where asked for (`nearest`): the nearest agents, the nearest first.
     """
 
     size: float
@@ -63,6 +66,7 @@ class Navigation(eqx.Module):
     time_limit: int = eqx.field(static=True)
     see_position: bool = eqx.field(static=True)
     unit: float = eqx.field(static=True)  # static because the spec names it
+    nearest: int = eqx.field(static=True, default=0)
 
     @property
     def spec(self) -> Spec:
@@ -76,7 +80,7 @@ class Navigation(eqx.Module):
             Field("velocities", (n, 2), "top speeds"),
             Field("landmarks", (count, 2), "sides"),
         )
-        return Spec("navigation", Table({"agent": group}), self.time_limit, shared_reward=True, state=state)
+        return Spec("navigation", Table({"agent": group}), self.time_limit, True, state, self.nearest)
 
     def reset(self, key: Any) -> tuple[NavigationState, TimeStep]:
         position, landmark = jnp.split(plane.scatter(key, self.agents + self.landmarks, self.size), [self.agents])
@@ -154,12 +158,14 @@ class Navigation(eqx.Module):
         )
         centered = [state.position / self.size - 0.5, state.velocity / self.speed, state.landmark / self.size - 0.5]
         left = 1.0 - state.clock / self.time_limit
+        alive = {"agent": jnp.ones(n, bool)}
         return TimeStep(
             obs={"agent": seen},
             reward={"agent": jnp.full(n, reward, jnp.float32)},
             discount={"agent": jnp.ones(n, jnp.float32)},
-            alive={"agent": jnp.ones(n, bool)},
+            alive=alive,
             last=state.clock >= self.time_limit,
+            neighbors=nearest_neighbors({"agent": state.position}, alive, self.nearest),
             state=jnp.concatenate([left[None], *(x.ravel() for x in centered)]).astype(jnp.float32),
         )
 
@@ -181,6 +187,7 @@ def navigation(
     time_limit: int = 25,
     see_position: bool = False,
     unit: float | None = None,
+    nearest: int = 0,
 ) -> Navigation:
     """A few agents cover a few landmarks in a plane.
 
@@ -192,12 +199,14 @@ def navigation(
         time_limit: Length of an episode, in steps.
         see_position: Append the own position in the plane to what an agent sees.
         unit: The length in which positions are seen, in plane units; None: the side of the plane.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     plane.check_plane(size, time_limit, agents=agents, landmarks=landmarks)
     plane.check_speed("speed", speed, size)
     unit = size if unit is None else unit
     plane.check_unit(unit)
-    return Navigation(size, speed, agents, landmarks, time_limit, see_position, unit)
+    check_nearest(nearest, agents - 1)
+    return Navigation(size, speed, agents, landmarks, time_limit, see_position, unit, nearest)
 
 
 def mean_distance(position: Any, landmark: Any) -> Any:
@@ -250,11 +259,13 @@ class Assignment(eqx.Module):
         return {"agent": plane.limited(goal[best] - position, self.speed)}
 
 
+@part
 def least_travel(position: Any, goal: Any, landmark: Any, speed: Any, steps_left: Any) -> Any:
     """The way to go, summed over the agents: goals [P, n, 2] -> [P]."""
     return jnp.linalg.norm(goal - position, axis=-1).sum(axis=-1)
 
 
+@part
 def most_earned(position: Any, goal: Any, landmark: Any, speed: Any, steps_left: Any, *, horizon: int) -> Any:
     """Minus what straight lines to the goals earn in the steps that are left: goals [P, n, 2] -> [P]."""
 

@@ -24,6 +24,7 @@ from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments import plane
+from covey.environments.neighbors import check_nearest, nearest_neighbors
 
 
 class PursuitState(NamedTuple):
@@ -59,6 +60,7 @@ class Pursuit(eqx.Module):
     discount 0.
     Global state, float32 [5 + 4n]: the share of the episode that is left, then the predators' positions (relative to
     the center, in sides) and velocities (in top speeds), and the prey's.
+    Neighbors, where asked for (`nearest`): the nearest predators, the nearest first.
     """
 
     size: float
@@ -73,6 +75,7 @@ class Pursuit(eqx.Module):
     unit: float = eqx.field(static=True)  # static because the spec names it
     discrete: bool = eqx.field(static=True, default=False)
     alone: float | None = None
+    nearest: int = eqx.field(static=True, default=0)
 
     @property
     def spec(self) -> Spec:
@@ -88,7 +91,7 @@ class Pursuit(eqx.Module):
             Field("prey", (2,), "sides"),
             Field("prey_velocity", (2,), "top speeds"),
         )
-        return Spec("pursuit", Table({"predator": group}), self.time_limit, shared_reward=True, state=state)
+        return Spec("pursuit", Table({"predator": group}), self.time_limit, True, state, self.nearest)
 
     def reset(self, key: Any) -> tuple[PursuitState, TimeStep]:
         position, prey = jnp.split(plane.scatter(key, self.predators + 1, self.size), [self.predators])
@@ -212,13 +215,15 @@ class Pursuit(eqx.Module):
         left = 1.0 - state.clock / self.time_limit
         world = [state.position / self.size - 0.5, state.velocity / self.speed]
         world += [prey / self.size - 0.5, prey_velocity / self.speed]
+        alive = {"predator": jnp.ones(n, bool)}
         return TimeStep(
             obs={"predator": seen},
             reward={"predator": jnp.full(n, reward, jnp.float32)},
             discount={"predator": jnp.full(n, going_on, jnp.float32)},
-            alive={"predator": jnp.ones(n, bool)},
+            alive=alive,
             last=over | (state.clock >= self.time_limit),
             state=jnp.concatenate([left[None], *(x.ravel() for x in world)]).astype(jnp.float32),
+            neighbors=nearest_neighbors({"predator": state.position}, alive, self.nearest),
         )
 
 
@@ -235,6 +240,7 @@ def pursuit(
     unit: float | None = None,
     discrete: bool = False,
     alone: float | None = None,
+    nearest: int = 0,
 ) -> Pursuit:
     """Predators chase a prey that runs at random.
 
@@ -251,6 +257,7 @@ def pursuit(
         unit: The length in which positions are seen, in plane units; None: the side of the plane.
         discrete: Five moves at top speed instead of any velocity.
         alone: What a contact of one predator earns instead of the bonus, which then takes two; None: the bonus.
+        nearest: How many of the nearest predators each predator lists as neighbors.
     """
     plane.check_plane(size, time_limit, predators=predators)
     plane.check_speed("speed", speed, size)
@@ -264,7 +271,8 @@ def pursuit(
             f"a contact alone earns {alone:g} of a bonus of {bonus:g}, with {predators} predators: `alone` is about "
             "two predators at least, and must not exceed the bonus."
         )
-    moves = discrete, alone
+    check_nearest(nearest, predators - 1)
+    moves = discrete, alone, nearest
     return Pursuit(
         size, prey_speed, radius, bonus, speed, predators, time_limit, end_on_capture, see_position, unit, *moves
     )

@@ -35,6 +35,11 @@ class Linear(eqx.Module):
         within(self, "(-inf, inf)", "start", "end")
         within(self, "[0, inf)", "steps")
 
+    @classmethod
+    def from_number(cls, value: float) -> Linear:
+        """A setting that is given one number has that value all the time."""
+        return cls(value, value, 0.0)
+
     def __call__(self, step: Any) -> Any:
         done = jnp.clip(step / jnp.maximum(self.steps, 1.0), 0.0, 1.0)
         return self.start + done * (self.end - self.start)
@@ -42,7 +47,7 @@ class Linear(eqx.Module):
 
 def constant(value: float) -> Linear:
     """The same value all the time."""
-    return Linear(value, value, 0.0)
+    return Linear.from_number(value)
 
 
 def masked_variance(x: Any, weight: Any) -> Any:

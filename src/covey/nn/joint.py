@@ -6,12 +6,14 @@ from either, whatever the world writes there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from covey.core.types import Box, Groups, Space, Spec, TimeStep
+from covey.core.types import Box, Field, Group, Groups, Space, Spec, TimeStep
 from covey.nn.heads import Head
 
 
@@ -30,17 +32,47 @@ class View(NamedTuple):
 
 
 def observations(spec: Spec, now: TimeStep) -> Groups:
-    """What every agent sees as float32 [n, D] per group, zero where padded or dead; pictures (uint8) from 0 to 1."""
+    """What every agent sees as float32 [n, D] per group, field after field: zero where padded or dead, and pictures of
+    bytes from 0 to 1."""
     seen = {}
     for name, group in spec.groups.items():
-        obs = jnp.asarray(now.obs[name], jnp.float32)
-        obs = obs / 255.0 if group.obs_dtype == "uint8" else obs
-        valid = group.obs_valid()
+        obs, valid = _numbers(group, now.obs[name]), group.obs_valid()
         if valid is not None:
-            obs = jnp.where(valid, obs, 0.0)
-        obs = obs.reshape(group.size, -1)
+            obs = jnp.where(_columns(group, valid, np.concatenate), obs, 0.0)
         seen[name] = jnp.where(now.alive[name][:, None], obs, 0.0)
     return seen
+
+
+def fields(spec: Spec, now: TimeStep, name: str) -> dict[str, Any]:
+    """What the agents of a group see by field, each [n, *shape] in its own dtype; zero where padded or dead."""
+    group, valid = spec.groups[name], spec.groups[name].obs_valid()
+    seen = group.fields_of(now.obs[name])
+    if valid is not None:
+        real = group.fields_of(valid)
+        seen = {field: jnp.where(real[field], x, jnp.zeros_like(x)) for field, x in seen.items()}
+    living = jax.vmap(lambda alive, x: jnp.where(alive, x, jnp.zeros_like(x)))
+    return {field: living(now.alive[name], x) for field, x in seen.items()}
+
+
+def brightest(field: Field) -> float:
+    """The number of a field that networks see as 1: 255 in pictures of bytes. A vector of bytes is one of counts."""
+    return 255.0 if field.dtype == "uint8" and len(field.shape) > 1 else 1.0
+
+
+def _numbers(group: Group, obs: Any) -> Any:
+    """An observation as float32 [n, D]."""
+    numbers = jnp.asarray(_columns(group, obs, jnp.concatenate), jnp.float32)
+    units = [brightest(field) for field in group.obs]
+    if max(units) == 1.0:
+        return numbers
+    return numbers / np.repeat(np.float32(units), [field.size for field in group.obs])
+
+
+def _columns(group: Group, obs: Any, join: Callable) -> Any:
+    """An observation as one array [n, D]; `join` puts the columns of several fields side by side."""
+    if not isinstance(obs, dict):
+        return obs.reshape(group.size, -1)
+    return join([x.reshape(group.size, -1) for x in group.fields_of(obs).values()], 1)
 
 
 def actions(spec: Spec, now: TimeStep, action: Groups) -> Groups:

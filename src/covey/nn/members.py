@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from covey.nn.encoders import Encoded
 from covey.nn.recurrent import Net
 
 
@@ -62,5 +63,11 @@ def with_identity(x: Any) -> Any:
 
 
 def renumbered(nets: Any, shift: int) -> Any:
-    """Networks of agents [n, ...] with agent i's given to agent i + shift; what has no agents stays."""
-    return jax.tree.map(lambda x: jnp.roll(x, shift, 0) if x.ndim else x, nets)
+    """Networks of agents [n, ...] with agent i's given to agent i + shift; what has no agents stays, as encoders do."""
+
+    def roll(x: Any) -> Any:
+        if isinstance(x, Encoded):
+            return x._replace(nets=renumbered(x.nets, shift))
+        return jnp.roll(x, shift, 0) if x.ndim else x
+
+    return jax.tree.map(roll, nets, is_leaf=lambda x: isinstance(x, Encoded))

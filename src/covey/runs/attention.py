@@ -23,7 +23,7 @@ from covey.core.errors import BadInput, unknown
 from covey.core.types import Box, Groups, Space, Spec, TimeStep
 from covey.environments.plane import FAINT, INK
 from covey.nn.heads import Head
-from covey.nn.joint import actions, observations, views
+from covey.nn.joint import actions, views
 from covey.runs.episode import Episode
 from covey.runs.figures import blank, colors, plain
 
@@ -102,14 +102,15 @@ def _embedded(spec: Spec, now: TimeStep, action: Groups) -> Groups:
 
 def _judged(algorithm: DDPG, place: Place, critic: Any, now: TimeStep, action: Groups) -> tuple[Any, Any]:
     """Q [T] of one agent and its attention [T, K], for embedded actions [T, n, A]."""
-    nets = algorithm.critic.arrange(critic, algorithm.spec, place.group)
-    net = jax.tree.map(lambda x: x[place.index], nets)
+    critic, obs = algorithm.encoders.enter(critic, jax.vmap(algorithm.encoders.inputs)(now))
+    spec = algorithm.encoders.spec
+    net = jax.tree.map(lambda x: x[place.index], algorithm.critic.arrange(critic, spec, place.group))
 
-    def one(now, action):
-        seen = views(algorithm.spec, place.group, observations(algorithm.spec, now), action)
+    def one(obs, action):
+        seen = views(spec, place.group, obs, action)
         return algorithm.critic.value(net, jax.tree.map(lambda x: x[place.index], seen))
 
-    return jax.vmap(one)(now, action)
+    return jax.vmap(one)(obs, action)
 
 
 def _look(judged: tuple[Any, Any]) -> Look:

@@ -107,6 +107,9 @@ def _begin_hosted(config: Config, folder: Path, saved: Saved | None, screen: Vie
 def _show_memory(config: Config, abstract: Run, screen: View) -> None:
     plan = memory.plan(config, abstract)
     screen.note(plan.text())
+    warning = memory.large_observations(config.environment.spec, plan.networks)
+    if warning:
+        screen.note(warning)
     plan.demand()
 
 

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from covey.core.errors import BadInput, unknown
-from covey.core.registry import conform, hints_of, locate
+from covey.core.registry import conform, hints_of, is_record, locate
 from covey.core.types import Spec, Table
 
 Arrays = dict[str, np.ndarray]
@@ -81,11 +81,6 @@ def encode(value: Any, spec: Spec | None, arrays: Arrays, where: str = "") -> An
     if isinstance(value, tuple):
         return [inner(x, i) for i, x in enumerate(value)]
     return {"function": _path(value, where)}
-
-
-def is_record(kind: Any) -> bool:
-    """Is `kind` a class of records: a dataclass (an `eqx.Module` is one) or a NamedTuple?"""
-    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
 
 
 def record_fields(record: Any) -> dict[str, Any]:

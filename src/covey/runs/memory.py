@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -14,6 +15,7 @@ import jax
 from covey.core.errors import BadInput
 from covey.core.loop import choose
 from covey.core.mesh import mesh_shape
+from covey.core.types import Spec
 from covey.runs.checkpoint import nbytes
 from covey.runs.config import Config
 
@@ -49,6 +51,9 @@ class MemoryPlan(NamedTuple):
             )
 
 
+LARGE = 30_000
+"""Numbers of an observation from which on there is a warning: a picture of 100 x 100 x 3."""
+
 ADVICE = {
     "networks": "use fewer seeds or smaller networks",
     "replay": "use a smaller replay capacity or fewer seeds",
@@ -69,6 +74,25 @@ def plan(config: Config, abstract: Any) -> MemoryPlan:
         worlds=nbytes((abstract.world, abstract.now, abstract.memory, abstract.score)),
         rollout=step * config.algorithm.plan.horizon,
         available=available(config.seeds, config.envs),
+    )
+
+
+def large_observations(spec: Spec, networks: int) -> str | None:
+    """A warning where agents (or critics) are shown more numbers than people mean to: mostly raw pictures.
+
+    networks: their bytes, with the optimizers'.
+    """
+    largest = {name: max((field.shape for field in group.obs), key=math.prod) for name, group in spec.groups.items()}
+    shown = {f"an agent of group {name!r}": (spec.groups[name].obs_size, shape) for name, shape in largest.items()}
+    state = sum(field.size for field in spec.state)
+    what, (size, shape) = max([*shown.items(), ("the global state", (state, (state,)))], key=lambda item: item[1][0])
+    if size < LARGE:
+        return None
+    lengths = f" ({' x '.join(map(str, shape))})" if len(shape) > 1 else ""
+    return (
+        f"{what} {'has' if what.startswith('the') else 'observes'} {size:,} numbers{lengths} and networks take "
+        f"{_megabytes(networks)}, so steps and learning are slow: reduce pictures before, as "
+        "docs/environments/pettingzoo.md shows."
     )
 
 

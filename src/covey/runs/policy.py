@@ -5,20 +5,24 @@ state, now = policy.environment.reset(key)
 memory = policy.memory(key)
 actions, memory = policy.act(now, memory, key)
 state, then = policy.environment.step(key, state, actions)
+
+In a PettingZoo environment of your own, `policy.actions` goes from its observations by agent to actions by agent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import numpy as np
 
 from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
-from covey.core.types import Groups, TimeStep
+from covey.core.types import Groups, Spec, TimeStep
 from covey.runs import checkpoint
 from covey.runs import config as configs
 from covey.runs.begin import identity
@@ -49,8 +53,38 @@ class Policy(NamedTuple):
 
     def act(self, now: TimeStep, memory: Any, key: Any, explore: bool = False) -> tuple[Groups, Any]:
         """Actions by group and the next memory, in one environment (map it with `jax.vmap` over many)."""
+        _check_one(self.environment.spec, now)
         action, memory, _ = _act(self.algorithm, self.state, memory, now, key, self.step, explore)
         return action, memory
+
+    def actions(
+        self, observations: dict, infos: dict, agents: Sequence[Any], memory: Any, key: Any, explore: bool = False
+    ) -> tuple[dict[Any, Any], Any]:
+        """As `act`, in a PettingZoo environment of your own: actions by agent, and the next memory.
+
+        observations, infos: what its `reset` or `step` returned. agents: its `agents`, who act next. BadInput where
+        the policy was trained in no PettingZoo environment, or in one of another kind.
+        """
+        if not hasattr(self.environment, "named"):
+            raise BadInput(
+                f"the policy was trained in {self.environment.spec.name!r}, which is not PettingZoo's: give `act` a "
+                "time step of it."
+            )
+        now = self.environment.time_step(observations, infos, agents)
+        action, memory = self.act(now, memory, key, explore)
+        return self.environment.named(action, agents), memory
+
+
+def _check_one(spec: Spec, now: TimeStep) -> None:
+    """BadInput for time steps of several environments."""
+    name, alive = next(iter(now.alive.items()))
+    lead = np.shape(alive)[:-1]
+    if lead:
+        raise BadInput(
+            f"the time step is of {' x '.join(map(str, lead))} environments ({name!r} has the shape {np.shape(alive)} "
+            f"instead of {(spec.groups[name].size,)}), and `act` takes one's: map it with `jax.vmap`, or pick one with "
+            "`jax.tree.map(lambda x: x[0], now)`."
+        )
 
 
 @eqx.filter_jit
@@ -91,7 +125,12 @@ def _saved(folder: Path, step: int | None) -> checkpoint.Saved:
 
 def load(folder: str | Path, seed: int = 0, environment: Any = None) -> Policy:
     """The policy of a run's seed number `seed` (counted from 0), from its newest checkpoint."""
-    config, agents, step, _ = open_run(folder, environment)
+    return policy_of(open_run(folder, environment), folder, seed)
+
+
+def policy_of(trained: Trained, folder: str | Path, seed: int) -> Policy:
+    """As `load`, of a run that is open."""
+    config, agents, step, _ = trained
     if not 0 <= seed < config.seeds:
         raise BadInput(f"the run {folder} has the seeds 0 to {config.seeds - 1}, and seed {seed} was asked for.")
     state = jax.tree.map(lambda x: x[seed], agents)

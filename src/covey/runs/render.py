@@ -1,7 +1,8 @@
 """Films of what a trained team does: a run folder in, a GIF and a page that plays in any browser out.
 
-A world that can be drawn has `draw(axes, state, now, action=None, history=None)`, which paints one frame on matplotlib
-axes, and may say in `picture` how many inches a frame measures.
+An environment that can be drawn has `draw(axes, state, now, action=None, history=None)`, which paints one frame on new
+matplotlib axes, and may say in `picture` how many inches a frame measures. One outside JAX has `camera`
+(`covey.core.environment:HostEnvironment`) and draws itself.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from PIL import Image
 
-from covey.core.environment import evaluation_world
+from covey.core.environment import HostEnvironment, evaluation_world
 from covey.core.errors import BadInput
 from covey.runs import episode as episodes
 from covey.runs.attention import draw_attention
@@ -27,7 +29,8 @@ from covey.runs.crediting import Curves, credits, draw_credits
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
-from covey.runs.policy import Policy, load
+from covey.runs.hosted_episode import Filmed, film_hosted
+from covey.runs.policy import Policy, open_run, policy_of
 
 FILMS = (".gif", ".html")
 STRIP = 2.4
@@ -73,42 +76,47 @@ def render(
     _check(out, episode, attention, agent, fps)
     if attention and credit:
         raise BadInput("`attention` is a figure and `credit` is part of a film: ask for one of them.")
-    policy = load(folder, seed, environment)
-    world = evaluation_world(policy.environment)
-    if not attention:
-        check_drawable(world)
+    trained = open_run(folder, environment)
+    policy = policy_of(trained, folder, seed)
     key = evaluation_keys(FINAL, seed + 1)[seed]
-    played = record(world, policy.algorithm, policy.state, key, lane=episode, step=policy.step)
+    if isinstance(policy.environment, HostEnvironment):
+        if credit:
+            raise BadInput(f"{policy.environment.spec.name!r} draws itself, without credit: leave out `credit`.")
+        shot = film_hosted(policy, key, lanes=trained.config.envs, number=episode, most=MOST_FRAMES)
+    else:
+        shot = _film_compiled(policy, key, episode, pictures=not attention, credit=credit)
     name = f"step-{int(policy.step)}-seed-{seed}-episode-{episode}"
     place = folder / "episodes" if out is None else out
     if attention:
-        figure, who = draw_attention(policy.algorithm, policy.state, played, agent)
+        figure, who = draw_attention(policy.algorithm, policy.state, shot.episode, agent)
         return [save(figure, place if place.suffix else place / f"attention-{who}-{name}.png")]
     if out is None:
-        episodes.save(played, place / f"{name}.npz")
+        episodes.save(shot.episode, place / f"{name}.npz")
     paths = [place] if place.suffix else [place / f"{name}{suffix}" for suffix in FILMS]
-    curves = credits(policy.algorithm, policy.state, played) if credit else {}
-    return film(world, played, paths, fps, folder.name, about(policy, seed, episode, played), curves)
+    return film(shot, paths, fps, folder.name, about(policy, seed, episode, shot.episode))
 
 
-def film(
-    environment: Any,
-    episode: Episode,
-    paths: Sequence[Path],
-    fps: float | None,
-    title: str,
-    notes: Mapping[str, str],
-    curves: Mapping[str, Curves] = NO_CURVES,
-) -> list[Path]:
-    """The episode as films under `paths`, of the kinds that their suffixes say; `curves` of every group below."""
-    times = moments(episode)
-    pictures = frames(environment, episode, times, curves)
+def _film_compiled(policy: Policy, key: Any, lane: int, *, pictures: bool, credit: bool) -> Filmed:
+    """The episode that an evaluation with `key` plays in `lane`; with `credit`, its curves are below every frame."""
+    stage = evaluation_world(policy.environment)
+    if pictures:
+        check_drawable(stage)
+    played = record(stage, policy.algorithm, policy.state, key, lane=lane, step=policy.step)
+    if not pictures:
+        return Filmed(played, {})
+    curves, times = credits(policy.algorithm, policy.state, played) if credit else {}, moments(played)
+    return Filmed(played, dict(zip(times, frames(stage, played, times, curves), strict=True)))
+
+
+def film(shot: Filmed, paths: Sequence[Path], fps: float | None, title: str, notes: Mapping[str, str]) -> list[Path]:
+    """The pictures as films under `paths`, of the kinds that their suffixes say."""
+    pictures = list(shot.frames.values())
     fps = float(np.clip(len(pictures) / 8.0, 3.0, 15.0)) if fps is None else fps
     for path in paths:
         if path.suffix == ".gif":
             to_gif(pictures, path, fps)
         else:
-            to_html(pictures, path, fps, title, facts(episode, times), notes)
+            to_html(pictures, path, fps, title, facts(shot.episode, list(shot.frames)), notes)
     return list(paths)
 
 
@@ -155,18 +163,33 @@ def frames(
     whole = height + STRIP * len(curves)
     figure = blank(width, whole)
     figure.set_layout_engine("none")
-    axes = figure.add_axes((0.02, 1.0 - 0.98 * height / whole, 0.96, 0.94 * height / whole))
+    box = (0.02, 1.0 - 0.98 * height / whole, 0.96, 0.94 * height / whole)
     strips = [
         figure.add_axes((0.12, (i * STRIP + 0.55) / whole, 0.85, (STRIP - 0.95) / whole)) for i in range(len(curves))
     ]
     states = [episode.state(t) for t in range(episode.length + 1)]
-    pictures = []
-    for t in range(episode.length + 1) if times is None else times:
+    shown = range(episode.length + 1) if times is None else times
+    canvases = [figure.add_axes(box, visible=False) for _ in shown]
+    for axes, t in zip(canvases, shown, strict=True):
         environment.draw(axes, states[t], episode.step(t), action=None, history=states[:t])
+    same_limits(canvases)
+    pictures = []
+    for axes, t in zip(canvases, shown, strict=True):
         for strip, (group, of_group) in zip(strips, curves.items(), strict=True):
             draw_credits(strip, of_group, group, t)
+        axes.set_visible(True)
         pictures.append(pixels(figure))
+        axes.remove()
     return pictures
+
+
+def same_limits(canvases: Sequence[Axes]) -> None:
+    """Show the same part of the plane in every frame: whatever any of them shows. Axes keep their direction."""
+    for get, change in ((Axes.get_xlim, Axes.set_xlim), (Axes.get_ylim, Axes.set_ylim)):
+        limits = np.array([get(axes) for axes in canvases])  # [frames, 2]
+        ends = (limits.min(), limits.max())
+        for axes, (first, last) in zip(canvases, limits, strict=True):
+            change(axes, ends if first <= last else ends[::-1])
 
 
 def facts(episode: Episode, times: Sequence[int]) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from covey import algorithms, environments
 from covey.core.algorithm import Algorithm
 from covey.core.environment import HostEnvironment
 from covey.core.errors import BadInput
+from covey.core.settings import flattened, names, with_settings
+from covey.core.vocabulary import meant
 from covey.runs import config as configs
 from covey.runs import journal
 from covey.runs.begin import begin
@@ -41,6 +44,7 @@ def train(
     envs: int | None = None,
     seed: int = 0,
     preset: str = "tuned",
+    settings: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -54,9 +58,12 @@ def train(
 ) -> Result:
     """Train `algorithm` in `environment` (ids or objects) for `steps` environment steps of each of `seeds` seeds.
 
-    envs: lanes of each seed (default 1, or what a host world has). preset, options: for an algorithm and an environment
-    given by id. out: the run folder (default: a new one under `runs/`). resume: go on from the newest checkpoint in
-    `out`, or begin there if it has none. The rest is explained in `Config`.
+    envs: lanes of each seed (default 1, or what a host world has). settings: of the algorithm, by the names that they
+    have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 20_000}`; a mapping stands
+    for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an algorithm and an
+    environment given by id; options are the keywords of `covey.make`. out: the run folder (default: a new one under
+    `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. The rest is explained in
+    `Config`.
     """
     world, origin = environment, Origin()
     ours = isinstance(environment, str)
@@ -69,7 +76,7 @@ def train(
         origin = origin._replace(algorithm=algorithm, preset=preset)
         algorithm = algorithms.make(algorithm, world, preset=preset)
     config = Config(
-        algorithm=algorithm,
+        algorithm=configured(algorithm, settings or {}, origin.algorithm or type(algorithm).__name__),
         environment=world,
         origin=origin,
         steps=steps,
@@ -94,6 +101,17 @@ def made_here(environment: Any) -> Iterator[None]:
     finally:
         if isinstance(environment, HostEnvironment):
             environment.close()
+
+
+def configured(algorithm: Algorithm, settings: Mapping[str, Any], name: str) -> Algorithm:
+    """`algorithm` with these settings; those that are arguments of `train` are sent there."""
+    own, can_be_set = inspect.signature(train).parameters, names(algorithm)
+    for setting in flattened(settings):
+        arguments = meant(setting, [argument.replace("_", "-") for argument in own])
+        if arguments and setting not in can_be_set:
+            argument = arguments[0].replace("-", "_")
+            raise BadInput(f"{setting!r} is no setting of {name}: give `{argument}=...` to `train` itself.")
+    return with_settings(algorithm, settings, name)
 
 
 def lanes(environment: Any, seeds: int) -> int:

@@ -21,7 +21,7 @@ from covey.algorithms.ddpg import DDPG
 from covey.core.errors import BadInput
 from covey.core.loop import as_arguments, collect, start
 from covey.core.types import Groups, Splits, TimeStep
-from covey.nn.joint import actions, observations
+from covey.nn.joint import actions
 from covey.runs.episode import Episode
 from covey.runs.policy import Policy
 
@@ -42,11 +42,11 @@ def alignment(policy: Policy, episode: Episode) -> np.ndarray:
 @eqx.filter_jit
 def _cosine(algorithm: DDPG, critic: Any, world: Any, now: TimeStep, states: Any, action: Groups) -> Any:
     ((name, group),) = world.spec.groups.items()
-    obs = jax.vmap(lambda now: observations(world.spec, now))(now)
+    critic, obs = algorithm.encoders.enter(critic, jax.vmap(algorithm.encoders.inputs)(now))
     taken = jax.vmap(lambda now, action: actions(world.spec, now, action))(now, action)
 
     def value(own):
-        return algorithm.value(critic, name, obs, taken, own_action=own)[0].sum()
+        return algorithm.value(critic, name, now, obs, taken, own_action=own)[0].sum()
 
     def reward(own):
         key = jax.random.key(0)
@@ -83,9 +83,9 @@ def foresight(policy: Policy, key: Any, lanes: int = 32) -> Foresight:
         _, rollout, _ = collect(world, algorithm, run, keys, world.spec.time_limit)
         now, action, then = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), rollout[:3])
         (name,) = world.spec.groups
-        seen = jax.vmap(lambda now: observations(world.spec, now))(now)
+        critic, seen = algorithm.encoders.enter(agent.nets.critic[0], jax.vmap(algorithm.encoders.inputs)(now))
         done = jax.vmap(lambda now, action: actions(world.spec, now, action))(now, action)
-        promised, _ = algorithm.value(agent.nets.critic[0], name, seen, done)
+        promised, _ = algorithm.value(critic, name, now, seen, done)
         return promised, then.reward[name]
 
     promised, reward = jax.device_get(play(arrays, policy.state, key[None], jnp.int32(policy.step)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import os
 import statistics
 import tempfile
@@ -21,8 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from rich.console import Console
-from rich.table import Table
 
 from covey import algorithms, environments
 from covey.algorithms.mean_field.q import mfq
@@ -32,8 +29,8 @@ from covey.core.errors import BadInput, unknown
 from covey.core.mesh import place
 from covey.learning.replay import Replay
 from covey.runs import config, memory
-from covey.runs.files import write_atomically
-from covey.studies.crowds import battle_stepping, population, soldiers
+from covey.runs.tables import Column, Table, give, reports
+from covey.studies.crowds import battle_stepping, neighbors, population, soldiers
 from covey.studies.peers import jaxmarl_stepping, ppo_training, workers
 from covey.studies.timing import Effort, Loop, Row, enough, in_turns, rate, row
 
@@ -48,27 +45,33 @@ class Bench(NamedTuple):
 
 
 def bench(names: Sequence[str] | None = None, *, json_file: str | Path | None = None, quick: bool = False) -> list[Row]:
-    """Run the benches `names` (None or empty: all), print a table, and write it to `json_file` if that is given."""
+    """Run the benches `names` (None or empty: all) and print a table; write it to `json_file` too if that is given.
+
+    `json_file` may be `-`, standard output; then there is no table, and what is said goes to standard error.
+    """
     for name in names or ():
         if name not in BENCHES:
             raise unknown("the benchmark", name, BENCHES)
-    effort = QUICK if quick else Effort()
-    console, rows, about = Console(), [], machine()
+    json_file = None if json_file is None else str(json_file)
+    with reports(json_file):
+        about = machine()
+        rows = list(measured(names, QUICK if quick else Effort(), about))
+    give(table(rows, about), about | {"rows": [line._asdict() for line in rows]}, json_file)
+    return rows
+
+
+def measured(names: Sequence[str] | None, effort: Effort, about: dict[str, Any]) -> Iterator[Row]:
+    """The rows of some benches, or of all; says which one is at work, and what was left out."""
     if about["load"] != "unknown" and about["load"] > cores() / 2:
-        console.print(f"this machine is busy (load {about['load']} on {cores()} cores): do not publish these figures.")
+        print(f"this machine is busy (load {about['load']} on {cores()} cores): do not publish these figures.")
     for name in names or BENCHES:
-        console.print(f"{name}: {BENCHES[name].summary}")
+        print(f"{name}: {BENCHES[name].summary}", flush=True)
         try:
-            rows += BENCHES[name].measure(effort)
+            yield from BENCHES[name].measure(effort)
         except BadInput as missing:  # a package that only this benchmark needs
             if names:
                 raise
-            console.print(f"left out: {missing}")
-    console.print(table(rows, about))
-    if json_file:
-        content = about | {"rows": [line._asdict() for line in rows]}
-        write_atomically(Path(json_file), json.dumps(content, indent=1).encode())
-    return rows
+            print(f"left out: {missing}")
 
 
 def machine() -> dict[str, Any]:
@@ -83,16 +86,18 @@ def machine() -> dict[str, Any]:
 
 
 def table(rows: Sequence[Row], about: dict[str, Any]) -> Table:
-    shown = Table("bench", "case", caption=", ".join(f"{key} {value}" for key, value in about.items()))
-    for column in ("median", "range"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    shown.add_column("unit")
-    for before, line in zip((None, *rows), rows, strict=False):
-        if before and line.bench != before.bench:
-            shown.add_section()
+    """A row for each figure: what was measured, the median of the repeats with its unit, and their range."""
+    columns = (
+        Column("bench: case", prose=True),
+        Column("median", right=True),
+        Column("unit"),
+        Column("range", right=True),
+    )
+    cells = []
+    for line in rows:
         spread = "" if line.low == line.high else f"{number(line.low)} – {number(line.high)}"
-        shown.add_row(line.bench, line.case, number(line.value), spread, line.unit)
-    return shown
+        cells.append([f"{line.bench}: {line.case}", number(line.value), line.unit, spread])
+    return Table(columns, cells, notes=(", ".join(f"{key} {value}" for key, value in about.items()),))
 
 
 def number(x: float) -> str:
@@ -242,6 +247,7 @@ BENCHES: dict[str, Bench] = {
     "battle": Bench(battle_stepping, "battles beside one process of MAgent2, in turns."),
     "soldiers": Bench(soldiers, "more and more soldiers in a battle."),
     "population": Bench(population, "an update of mean-field Q-learning, against the number of agents."),
+    "neighbors": Bench(neighbors, "MADDPG whose critics see everybody, beside one critic of six neighbors."),
     "memory": Bench(memory_plan, "the memory that a run is said to need, and what it takes."),
 }
 

@@ -1,19 +1,23 @@
-"""Speed with many agents: battles beside MAgent2's, and what an update of mean-field Q-learning costs."""
+"""Speed with many agents: battles beside MAgent2's, updates of mean-field Q-learning, and critics of neighbors."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 
 from covey import algorithms, environments
+from covey.algorithms.critics import GroupCritic, Joint, Neighbors
+from covey.algorithms.ddpg import maddpg
 from covey.algorithms.mean_field.q import mfq
 from covey.core.errors import BadInput
 from covey.learning.replay import Replay
 from covey.studies.peers import against
-from covey.studies.timing import Effort, Loop, Row, rate, row
+from covey.studies.timing import Effort, Loop, Row, enough, in_turns, rate, row
 
 LANES = 16
 """Battles side by side."""
@@ -76,3 +80,44 @@ def population(effort: Effort) -> Iterator[Row]:
         yield row("population", f"mfq, {count:,} agents", rates, "updates/s")
     slope = float(np.polyfit(np.log(counts), np.log(seconds), 1)[0])
     yield row("population", "cost of an update as a power of the number of agents", slope, "exponent")
+
+
+NEAREST = 6
+"""Neighbors of an agent."""
+
+
+def neighbors(effort: Effort) -> Iterator[Row]:
+    """MADDPG whose critics see everybody beside one critic of six neighbors: weights, and updates in turns.
+
+    Agents cover ten landmarks (`particle/spread`) and observe 32 numbers each: their own velocity and position, the six
+    nearest landmarks, the four nearest agents. Sizes are the family's own: 32 units, batches of 128.
+    """
+    for count in (8, 12) if effort.tiny else (20, 50, 100, 200):
+        sees = {"seen_agents": 4, "seen_landmarks": 6, "nearest": NEAREST}
+        world = environments.make("particle/spread", agents=count, landmarks=10, continuous=True, **sees)
+        both = {"everybody": Joint(), "neighbors": Neighbors()}
+        loops = [_updates(world, critic, effort) for critic in both.values()]
+        counts = [enough(loop, effort) for loop in loops]
+        times = in_turns([partial(call, k) for call, k in zip(loops, counts, strict=True)], effort.repeats)
+        seconds = [[s / (k * UPDATES) for s in spent] for spent, k in zip(times, counts, strict=True)]
+        weights = [sum(x.nbytes for x in jax.tree.leaves(loop.run.agent.nets.critic)) for loop in loops]
+        for name, loop, spent, size in zip(both, loops, seconds, weights, strict=True):
+            case = f"{count} agents, critics of {name}"
+            yield row("neighbors", case, size / 1e6, "MB of weights")
+            yield row("neighbors", case, [1e3 * s for s in spent], "ms an update")
+            yield row("neighbors", case, loop.compile_s, "s to compile")
+        yield row("neighbors", f"{count} agents", weights[0] / weights[1], "times the weights")
+        yield row("neighbors", f"{count} agents", [a / b for a, b in zip(*seconds, strict=True)], "times as fast")
+
+
+UPDATES = 4
+"""Updates an environment step, so that stepping hardly counts."""
+
+
+def _updates(world: Any, critic: GroupCritic, effort: Effort) -> Loop:
+    """Training with a critic, warm."""
+    replay = Replay(capacity=64, batch=8) if effort.tiny else Replay(capacity=1024)
+    algorithm = dataclasses.replace(maddpg(world.spec), critic=critic, replay=replay, updates=UPDATES, warmup=0)
+    loop = Loop(world, algorithm)
+    loop(2)  # the replay needs two steps before the first update
+    return loop

@@ -132,7 +132,7 @@ class Alone:
     """One PettingZoo environment in this process, and nothing else; a call takes so many steps."""
 
     def __init__(self, module: str):
-        from covey.environments.pettingzoo import game_of
+        from covey.environments.pettingzoo.sources import game_of
 
         self.env = game_of(module, {})
         self.env.reset(seed=0)

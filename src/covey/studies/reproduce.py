@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from covey.core.errors import BadInput, unknown
 from covey.core.registry import locate
@@ -102,3 +103,9 @@ def reproduce(
     study = STUDIES[name]
     locate(study.path, "study")(quick=quick, seeds=seeds or (2 if quick else study.seeds), out=folder, say=say)
     return folder
+
+
+def tables_of(folder: Path) -> list[dict[str, Any]]:
+    """The tables that a study has printed: titles, columns, rows as text, and values as numbers."""
+    file = folder / "results.json"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

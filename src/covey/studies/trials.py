@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from covey import algorithms
 from covey.core.algorithm import Algorithm
 from covey.core.environment import evaluation_world
-from covey.runs import journal
+from covey.runs import journal, tables
 from covey.runs.compare import LEARNER, knows
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys, player
@@ -154,13 +152,11 @@ class Column(NamedTuple):
 
 def table(title: str, outcomes: Mapping[str, Outcome], columns: Sequence[Column], out: Path) -> list[list[str]]:
     """Print the outcomes, and write them to `out` as `table.md` (appended to) and `results.json`."""
-    rows = [[_cell(column.value(outcome), column.digits) for column in columns] for outcome in outcomes.values()]
-    drawn = Table(title=title, title_justify="left")
-    for column in columns:
-        drawn.add_column(column.title, overflow="fold")
-    for row in rows:
-        drawn.add_row(*row)
-    Console().print(drawn)
+    values = [[_value(column.value(outcome)) for column in columns] for outcome in outcomes.values()]
+    rows = [[_cell(x, column.digits) for x, column in zip(row, columns, strict=True)] for row in values]
+    numbers = [any(isinstance(x, Interval) for x in of_column) for of_column in zip(*values, strict=True)]
+    heads = [tables.Column(column.title, right=right) for column, right in zip(columns, numbers, strict=True)]
+    tables.show(tables.Table(tuple(heads), rows, title))
     out.mkdir(parents=True, exist_ok=True)
     titles = [column.title for column in columns]
     with open(out / "table.md", "a") as file:
@@ -170,17 +166,15 @@ def table(title: str, outcomes: Mapping[str, Outcome], columns: Sequence[Column]
         )
         file.write("\n")
     with open(out / "results.json", "a") as file:
-        file.write(json.dumps({"title": title, "columns": titles, "rows": rows}) + "\n")
+        plain = [[x._asdict() if isinstance(x, Interval) else x for x in row] for row in values]
+        file.write(json.dumps({"title": title, "columns": titles, "rows": rows, "values": plain}) + "\n")
     return rows
 
 
-def _cell(value: Any, digits: int) -> str:
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case Interval():
-            return value.text(digits)
-        case _:
-            return mean(np.asarray(value)).text(digits)
+def _value(value: Any) -> Interval | str | None:
+    """Numbers per seed [S] as their mean and interval."""
+    return value if value is None or isinstance(value, (str, Interval)) else mean(np.asarray(value))
+
+
+def _cell(value: Interval | str | None, digits: int) -> str:
+    return value.text(digits) if isinstance(value, Interval) else value or ""

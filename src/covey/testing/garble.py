@@ -14,7 +14,7 @@ import numpy as np
 
 from covey.core.algorithm import Algorithm
 from covey.core.environment import Environment, Reference, measures
-from covey.core.types import Groups, Spec, TimeStep, Transition
+from covey.core.types import Group, Groups, Spec, TimeStep, Transition
 from covey.testing.rules import random_actions
 
 AGENTS = 3  # the axis of agents in a rollout, behind time, seeds and lanes
@@ -62,13 +62,20 @@ class GarbledWorld(eqx.Module):
         obs, reward = dict(now.obs), dict(now.reward)
         for number, (name, group) in enumerate(self.spec.groups.items()):
             k_obs, k_reward = jax.random.split(jax.random.fold_in(key, 1000 + number))
-            garble = self.flags.dead & _wide(~now.alive[name], obs[name])
-            valid = group.obs_valid()
-            if valid is not None:
-                garble = garble | (self.flags.padding & ~valid)
-            obs[name] = jnp.where(garble, _noise(k_obs, obs[name]), obs[name])
+            obs[name] = self._garbled(k_obs, group, obs[name], ~now.alive[name])
             reward[name] = jnp.where(self.flags.dead & ~acted[name], _noise(k_reward, reward[name]), reward[name])
         return now._replace(obs=obs, reward=reward)
+
+    def _garbled(self, key: Any, group: Group, obs: Any, dead: Any) -> Any:
+        """An observation, array by array, with noise in what is padding and in what the `dead` [n] see."""
+        leaves, structure = jax.tree.flatten(obs)
+        valid = group.obs_valid()
+        real = [True] * len(leaves) if valid is None else jax.tree.leaves(valid)
+        garbled = []
+        for number, (x, known) in enumerate(zip(leaves, real, strict=True)):
+            garble = (self.flags.dead & _wide(dead, x)) | (self.flags.padding & ~jnp.asarray(known))
+            garbled.append(jnp.where(garble, _noise(jax.random.fold_in(key, number), x), x))
+        return jax.tree.unflatten(structure, garbled)
 
 
 class GarbledActors(Algorithm):
@@ -119,7 +126,7 @@ def has_dead(rollouts: list[Transition]) -> bool:
 def rotate_groups(spec: Spec, tree: Any, shift: int) -> Any:
     """Every dict of groups in a rollout [T, S, E, ...], with its agents renumbered: number i becomes i + shift."""
     if isinstance(tree, dict) and tree and set(tree) <= set(spec.groups):
-        return {name: np.roll(np.asarray(x), shift, axis=AGENTS) for name, x in tree.items()}
+        return jax.tree.map(lambda x: np.roll(np.asarray(x), shift, axis=AGENTS), tree)
     if isinstance(tree, dict):
         return {name: rotate_groups(spec, x, shift) for name, x in tree.items()}
     if isinstance(tree, tuple):

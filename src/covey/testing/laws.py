@@ -6,8 +6,8 @@
                     group renumbered; an absent mask and a mask that allows everything
     and             everything stays finite, and what does not is noticed
 
-A `Pair` holds what the laws share, so that each program is compiled once. A law about something that a world does not
-have (padding, deaths) is silent there.
+A `Pair` holds what the laws share, so that each program is compiled once. A law about something that an algorithm or an
+environment does not have (padding, deaths, a ledger) raises `Silent` with the reason: it asserted nothing.
 """
 
 from __future__ import annotations
@@ -36,9 +36,21 @@ from covey.runs.live import Quiet
 from covey.runs.session import Session
 from covey.testing.as_host import AsHost, loop_draws
 from covey.testing.compare import difference
-from covey.testing.garble import Flags, GarbledActors, GarbledWorld, has_padding, rotate_groups
+from covey.testing.garble import Flags, GarbledActors, GarbledWorld, has_dead, has_padding, rotate_groups
 
 SEEDS, LANES = 2, 4
+
+
+class Silent(Exception):
+    """A law says nothing about this pair; the message is the reason."""
+
+
+def demand(there: bool, reason: str) -> None:
+    """Silence with the reason, unless what the law is about is there."""
+    if not there:
+        raise Silent(reason)
+
+
 TRUE = Flags()  # nothing is garbled
 ROUNDING = 1e-5  # what another program of the same arithmetic may change in one iteration
 
@@ -176,8 +188,10 @@ def law_finite(pair: Pair) -> None:
 def law_learns(pair: Pair) -> None:
     """Something is learned in the run that the other laws are about; else they would be silent."""
     before, after = pair.parameters(pair.begin().agent), pair.parameters(pair.played.agent)
-    learned = not jax.tree.leaves(before) or difference(before, after)
-    assert learned, f"nothing is learned in {pair.iterations} iterations: is the warm-up missing from `plan`?"
+    demand(bool(jax.tree.leaves(before)), "the algorithm has no parameters.")
+    assert difference(before, after), (
+        f"nothing is learned in {pair.iterations} iterations: is the warm-up missing from `plan`?"
+    )
 
 
 def law_save_and_load(pair: Pair, folder: Path) -> None:
@@ -195,8 +209,7 @@ def law_save_and_load(pair: Pair, folder: Path) -> None:
 def law_acting(pair: Pair) -> None:
     """What only learning needs is not missed in acting."""
     run, now = pair.alone, _at(pair.rollouts[0].now, 0)
-    if not jax.tree.leaves(run.agent):
-        return
+    demand(bool(jax.tree.leaves(run.agent)), "the algorithm has no state.")
     less = run._replace(agent=jax.vmap(pair.algorithm.acting)(run.agent))
     key = jax.random.split(jax.random.key(1), 1)
     done = pair._choose(less._replace(now=now), key)[0]
@@ -207,6 +220,7 @@ def law_ledger(pair: Pair) -> None:
     """What a ledger accounts for is what was earned, but for rounding."""
     agent, rollout = pair.alone.agent, pair.rollouts[0]
     books = program(jax.vmap(pair.algorithm.ledgers, (0, 1)))(agent, rollout)
+    demand(bool(books), "the algorithm keeps no ledger.")
     for name, book in books.items():
         earned = book.earned.sum(-1) + book.cut
         accounted = book.foretold + book.parts.sum((-1, -2)) + book.together.sum(-1) + book.luck.sum(-1)
@@ -266,8 +280,8 @@ def law_sharded(pair: Pair) -> None:
 def law_non_finite(pair: Pair, folder: Path) -> None:
     """Parameters that are not finite stop the run, with a sentence that names the seed."""
     run = pair.begin()
-    if not any(jnp.issubdtype(x.dtype, jnp.inexact) for x in jax.tree.leaves(run.agent)):
-        return  # there is nothing that could diverge
+    floats = any(jnp.issubdtype(x.dtype, jnp.inexact) for x in jax.tree.leaves(run.agent))
+    demand(floats, "the algorithm holds no number that could diverge.")
     seed = len(pair.keys) - 1
     poisoned = jax.tree.map(partial(_poisoned, seed), run.agent)
     config = Config(pair.algorithm, pair.environment, steps=1, seeds=len(pair.keys), envs=pair.lanes)
@@ -302,12 +316,13 @@ def _complaint(session: Session) -> str:
 
 def law_padding(pair: Pair) -> None:
     """What a world writes into padding is never seen."""
-    if has_padding(pair.spec):
-        _agree_garbled(pair, Flags(padding=True), "padding changes what is learned", "padding changes what is done")
+    demand(has_padding(pair.spec), "no observation of the environment is padded.")
+    _agree_garbled(pair, Flags(padding=True), "padding changes what is learned", "padding changes what is done")
 
 
 def law_dead(pair: Pair) -> None:
     """What dead agents see, do and get changes nothing: not the others' actions, not the parameters, not a metric."""
+    demand(has_dead(pair.rollouts), "nobody dies.")
     learned = "the data of dead agents change what is learned"
     _agree_garbled(pair, Flags(dead=True), learned, "what dead agents see changes what the living do")
 
@@ -322,8 +337,7 @@ def _agree_garbled(pair: Pair, flags: Flags, learned: str, done: str) -> None:
 
 def law_absent_mask(pair: Pair) -> None:
     """No mask means that everything is legal."""
-    if not pair.rollouts[0].now.legal:
-        return
+    demand(bool(pair.rollouts[0].now.legal), "the environment restricts no action.")
     few = pair.rollouts[: pair.idle + 1]
     everything = [_with_legal(rollout, lambda mask: jnp.ones_like(mask)) for rollout in few]
     absent = [_with_legal(rollout, None) for rollout in few]
@@ -339,12 +353,11 @@ def law_rotation(pair: Pair) -> None:
     where agents share it), and for worlds in which a number means nothing: no padding, no neighbors, no global state.
     """
     fair = not (has_padding(pair.spec) or pair.spec.neighborhood or pair.spec.state)
+    demand(fair, "an agent's number means something: there is padding, a neighborhood or a global state.")
     rotate = getattr(pair.algorithm, "rotate", None)
-    if not fair or rotate is None:
-        return
-    turn = jax.vmap(partial(rotate, shift=1))
-    if turn(pair.alone.agent) is None:
-        return
+    demand(rotate is not None, "the algorithm offers no `rotate`.")
+    turn = jax.vmap(partial(rotate, shift=1))  # type: ignore[arg-type]
+    demand(turn(pair.alone.agent) is not None, "agents of a group share what is learned.")
     few = pair.rollouts[: pair.idle + 1]
     rotated = [rotate_groups(pair.spec, rollout, 1) for rollout in few]
     expected, (found, _) = turn(pair.learned(few)[0]), pair.learned(rotated, turn(pair.alone.agent))

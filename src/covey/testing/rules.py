@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -83,13 +84,15 @@ def broken_by_looks(spec: Spec, now: TimeStep) -> Flags:
     flags = {}
     for name, group in spec.groups.items():
         flags |= {
-            f"an observation of group {name!r} is not finite": ~_finite(now.obs[name]),
+            f"an observation of group {name!r} is not finite": ~_all_finite(now.obs[name]),
             f"a reward of group {name!r} is not finite": ~_finite(now.reward[name]),
         }
         valid = group.obs_valid()
         if valid is not None:
-            padding = jnp.where(valid, 0, now.obs[name])
-            flags[f"the padding in the observation of group {name!r} is not 0"] = jnp.any(padding != 0)
+            filled = jax.tree.map(lambda real, x: jnp.any(~real & (x != 0)), valid, now.obs[name])
+            flags[f"the padding in the observation of group {name!r} is not 0"] = jnp.any(
+                jnp.stack(jax.tree.leaves(filled))
+            )
         if name in now.legal:
             stuck = now.alive[name] & ~_can_act(group.action, now.legal[name])
             flags[f"a living agent of group {name!r} has no legal action"] = jnp.any(stuck)
@@ -117,6 +120,10 @@ def _can_act(space: Space, legal: Any) -> Any:
         return legal.any(axis=-1)
     parts = jnp.split(legal, np.cumsum(space.parts)[:-1], axis=-1)
     return jnp.stack([part.any(axis=-1) for part in parts]).all(axis=0)
+
+
+def _all_finite(obs: Any) -> Any:
+    return jnp.stack([_finite(x) for x in jax.tree.leaves(obs)]).all()
 
 
 def _finite(x: Any) -> Any:

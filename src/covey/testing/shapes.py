@@ -20,6 +20,7 @@ from covey.core.types import (
     Splits,
     TimeStep,
     action_size,
+    by_name,
     fields_shape,
 )
 
@@ -67,9 +68,11 @@ def _group_problems(name: str, group: Group) -> Iterator[str]:
 
 
 def _fields_problems(whose: str, fields: Fields, agents: int | None) -> list[str]:
+    """Problems of fields; those of a global state, which nobody has (`agents` None), share one vector."""
     problems = [problem for field in fields for problem in _field_problems(whose, field, agents)]
     try:
-        if fields:
+        by_name(fields, fields)
+        if fields and agents is None:
             fields_shape(fields)
     except BadInput as error:
         problems.append(f"{whose}: {error}")
@@ -124,9 +127,7 @@ def time_step_problems(spec: Spec, now: Any, where: str, lead: tuple[int, ...] =
         return problems
     for name, group in spec.groups.items():
         own = f"of group {name!r} in {where}"
-        problems += _array_problems(
-            f"`obs` {own}", now.obs[name], (*lead, group.size, *group.obs_shape), group.obs_dtype
-        )
+        problems += _obs_problems(group, f"`obs` {own}", now.obs[name], lead)
         for part, dtype in PER_AGENT.items():
             problems += _array_problems(f"`{part}` {own}", getattr(now, part)[name], (*lead, group.size), dtype)
     problems += _legal_problems(spec, now, where, lead)
@@ -141,6 +142,18 @@ def _groups_problems(spec: Spec, label: str, value: Any) -> list[str]:
     return problems + [
         f"{label} has the group {name!r}, which the spec lacks." for name in value if name not in spec.groups
     ]
+
+
+def _obs_problems(group: Group, label: str, obs: Any, lead: tuple[int, ...]) -> Iterator[str]:
+    like = group.blank()
+    if not isinstance(like, dict):
+        yield from _array_problems(label, obs, (*lead, *like.shape), like.dtype.name)
+    elif not isinstance(obs, dict) or set(obs) != set(like):
+        found = f"has the fields {sorted(obs)}" if isinstance(obs, dict) else f"is a {type(obs).__name__}"
+        yield f"{label} {found}, and its fields have several dtypes: it has to be a dict with the fields {list(like)}."
+    else:
+        for field, x in like.items():
+            yield from _array_problems(f"the field {field!r} of {label}", obs[field], (*lead, *x.shape), x.dtype.name)
 
 
 def _array_problems(label: str, value: Any, shape: tuple[int, ...], dtype: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 from covey.core.errors import BadInput
 from covey.environments.routing.paths import shortest_paths, tunnel_paths
 from covey.environments.routing.readers import read, read_matrices, read_optima
-from covey.environments.routing.readers.graphs import speed_in
+from covey.environments.routing.readers.rates import rate_in
 
 FIXTURES = Path(__file__).parent / "fixtures"
 DATA = os.environ.get("COVEY_DATA")
@@ -136,7 +136,7 @@ def test_cfr_rl_converts_counts_and_drops_the_diagonal():
 
 
 def test_matrices_come_in_the_unit_of_the_network():
-    _, matrices, _ = read(FIXTURES / "repetita/line.graph", matrices=False)
+    _, matrices, _ = read(FIXTURES / "repetita/line.graph", matrices=None)
     assert matrices is None
     network, _, _ = read(FIXTURES / "sndlib/ring.txt")
     in_kbit = read_matrices(FIXTURES / "repetita/line.0000.demands", network)
@@ -159,7 +159,7 @@ def test_matrices_come_in_the_unit_of_the_network():
     ],
 )
 def test_speed_in_words(words, speed):
-    assert speed_in(words) == (None if speed is None else pytest.approx(speed))
+    assert rate_in(words) == (None if speed is None else pytest.approx(speed))
 
 
 # ---------------------------------------------------------------------------------------------------------- wrong files
@@ -199,10 +199,10 @@ WRONG = [  # file, what to replace, by what, the complaint
     ("sndlib-xml/ring.xml", "> 12.5 <", "> nan <", r"ring\.xml, line \d+: 'nan' is not finite"),
     ("sndlib-xml/ring.xml", "> 12.5 <", "> -1 <", r"ring\.xml, line \d+: the demand -1"),
     ("sndlib-xml/ring.xml", "</nodes>", "</nudes>", r"ring\.xml, line \d+: .*well-formed"),
-    ("graphs/square.gml", "target 1\n", "target 0\n", r"square\.gml: the link West \(0\)→West \(0\)"),
-    ("graphs/square.graphml", ">40<", ">-40<", r"square\.graphml: the link Alpha→Beta has capacity -40"),
-    ("graphs/square.graphml", ">3<", ">0<", r"square\.graphml: the link Alpha→Beta has weight 0"),
-    ("figret/net.json", '"source": 1, "target": 2', '"source": 1, "target": 5', r"net\.json: link 2 is at 5"),
+    ("graphs/square.gml", "target 1\n", "target 0\n", r"square\.gml, line 23: the link West \(0\)→West \(0\)"),
+    ("graphs/square.graphml", ">40<", ">-40<", r"square\.graphml, line 11: the link Alpha→Beta has capacity -40"),
+    ("graphs/square.graphml", ">3<", ">0<", r"square\.graphml, line 11: the link Alpha→Beta has weight 0"),
+    ("figret/net.json", '"source": 1, "target": 2', '"source": 1, "target": 5', r"net\.json: link 2 \(1→5\) is at 5"),
     ("figret/net.json", '"nodes"', '"knots"', r'net\.json: a graph needs "nodes"'),
     ("figret/net.json", ": true", "= true", r"net\.json, line 1: this is not valid JSON"),
     ("figret/net.json", '"capacity": 20.0', '"capacity": "20 Mbps"', "some capacities state a unit"),

@@ -43,7 +43,7 @@ def test_large():
 @pytest.mark.skipif(DATA is None, reason="set COVEY_DATA to the folder of real routing data")
 def test_abilene_is_the_network_of_the_public_data():
     network, _ = topology("abilene")
-    real, _, _ = read(Path(DATA or "") / "abilene-cfrrl/Abilene", matrices=False)
+    real, _, _ = read(Path(DATA or "") / "abilene-cfrrl/Abilene", matrices=None)
     np.testing.assert_array_equal(network.links, real.links)
     np.testing.assert_array_equal(network.weight, real.weight)
     np.testing.assert_allclose(network.capacity, real.capacity / 1000, rtol=0.004)

@@ -71,9 +71,18 @@ class Facts(NamedTuple):
 class Credit(eqx.Module):
     """Base of all kinds of credit: what agents learn from."""
 
+    @property
+    @abc.abstractmethod
+    def streams(self) -> bool:
+        """Are agents' own rewards valued and modelled apart?"""
+
 
 class Team(Credit):
     """Everybody learns from the team's advantage, and nothing is modelled: MAPPO."""
+
+    @property
+    def streams(self) -> bool:
+        return False
 
 
 class Learned(Credit):

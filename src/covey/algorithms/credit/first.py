@@ -50,6 +50,10 @@ class Seed(Learned):
     network: bool = eqx.field(static=True, default=False)
     """A^i = Q^i - V, of the network, instead of R^i + γ V' - V."""
 
+    @property
+    def streams(self):
+        return False
+
     def __check_init__(self):
         within(self, "[1, inf)", "width", "samples", "fits", "batch", "recent")
         within(self, "[0, inf)", "lr")

@@ -23,6 +23,9 @@ class Baseline(Modelled):
         if self.eta is not None:
             within(self, "[0, 1]", "eta")
 
+    def psi(self, word, left):
+        return left
+
     def relied(self, advantage, baseline, alive, trust):
         pays, trust = super().relied(advantage, baseline, alive, trust)
         return pays if self.eta is None else jnp.full_like(pays, self.eta), trust

@@ -5,6 +5,7 @@ M(s, a) = f(z_1(s, a_1), ..., z_n(s, a_n); s)        E[z_i | s] = 0 under the po
 
 from __future__ import annotations
 
+import abc
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,9 +78,9 @@ class Modelled(Learned):
         """The model's word on what each agent did in one step, [n]; nobody asks for it by default."""
         return jnp.zeros_like(told.others)
 
+    @abc.abstractmethod
     def psi(self, word: Any, left: Any) -> Any:
         """What agents learn from: out of the model's word and what baselines have left of sampled advantages."""
-        return left
 
     def baseline(self, others: Any, whole: Any, facts: Facts) -> Any:
         """What the advantage of an agent has in it that the agent did not cause [T, E, n], by the model: what `others`

@@ -24,7 +24,7 @@ import optax
 
 from covey.algorithms.mean_field.field import Alone, Field, Means
 from covey.algorithms.mean_field.means import Everybody, Near
-from covey.algorithms.mean_field.networks import Function, Network, Shape
+from covey.algorithms.mean_field.networks import Function, Network, Shape, network_for
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import controls, within
 from covey.core.errors import BadInput
@@ -35,7 +35,8 @@ from covey.learning.returns import gae
 from covey.learning.sequences import over
 from covey.learning.surrogate import clipped_loss, standardized
 from covey.learning.targets import Linear, constant, masked_mean, polyak
-from covey.nn.joint import actions, legal, observations
+from covey.nn.encoders import inputs
+from covey.nn.joint import actions, legal
 from covey.nn.policies import Policy, Squash
 
 
@@ -70,7 +71,7 @@ class Extra(NamedTuple):
 class Data(NamedTuple):
     """What a group learns from: leading [T, E]; in each step agents [n]."""
 
-    obs: Any  # [n, D]
+    obs: Any  # [n, ...]  as encoders take it
     believed: Any  # [n, M]
     mean: Any  # [n, M]  that the critic sees
     legal: Any  # [n, A] or None
@@ -179,7 +180,7 @@ class MeanFieldAC(Algorithm):
 
     def act(self, state, memory, now, key, step, *, explore):
         k_act, k_after = jax.random.split(key)
-        obs, masks = observations(self.spec, now), legal(self.spec, now)
+        obs, masks = inputs(self.spec, now), legal(self.spec, now)
         believed = self.field.foreseen(self.spec, now, memory.mean, partial(self.respond, state.nets.actor, obs, masks))
         action, sample, log_prob = {}, {}, {}
         for name, k in zip(self.groups, jax.random.split(k_act, len(self.groups)), strict=True):
@@ -228,7 +229,7 @@ class MeanFieldAC(Algorithm):
     def prepare(self, state: State, rollout: Transition) -> tuple[dict[str, Data], dict[str, Scale], Metrics]:
         """What is learned from: advantages and targets of the old policy and critic."""
         nets, extra, last = state.nets, rollout.extra, rollout.then.last[..., None]
-        obs, later = (over(partial(observations, self.spec), x) for x in (rollout.now, rollout.then))
+        obs, later = (over(partial(inputs, self.spec), x) for x in (rollout.now, rollout.then))
         masks, masks_later = (over(partial(legal, self.spec), x) for x in (rollout.now, rollout.then))
         taken = over(partial(actions, self.spec), rollout.now, {name: rollout.action[name] for name in self.groups})
         expected = self.expected(nets.actor, rollout.then, extra.means.happened)
@@ -278,7 +279,7 @@ class MeanFieldAC(Algorithm):
         """The mean actions [T, E, n, M] that agents expect in the successors."""
 
         def one(then: TimeStep, happened: Groups) -> Groups:
-            obs, masks = observations(self.spec, then), legal(self.spec, then)
+            obs, masks = inputs(self.spec, then), legal(self.spec, then)
             return self.field.foreseen(self.spec, then, happened, partial(self.respond, actor, obs, masks))
 
         return over(one, then, happened)
@@ -355,14 +356,14 @@ def _alias(spec: Spec, field: Field, preset: str, groups: tuple[str, ...] | None
     alone = isinstance(field, Alone)
     match preset:
         case "tuned":
-            return MeanFieldAC(spec, groups, field)
+            actors, critics = network_for(spec, last=0.01), network_for(spec)
+            return MeanFieldAC(spec, groups, field, actors=actors, critics=critics)
         case "paper":
             concurrent = field if alone else Field(field.scope, index="concurrent")
             return MeanFieldAC(
                 spec,
                 groups,
                 concurrent,
-                informed=True,
                 critic="action",
                 actors=Network(view="conv", lr=1e-4, last=0.01),
                 critics=Network(view="conv", lr=1e-4),

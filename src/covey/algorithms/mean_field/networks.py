@@ -16,9 +16,10 @@ import optax
 from covey.algorithms.mean_field.means import number
 from covey.core.checks import within
 from covey.core.errors import BadInput
-from covey.core.types import Discrete, Group
+from covey.core.types import Discrete, Group, Spec
 from covey.learning.targets import masked_mean
-from covey.nn.nets import MLP, Linear, linears
+from covey.nn.encoders import Branches, Conv, Dense, Residual
+from covey.nn.nets import MLP
 
 
 class Shape(NamedTuple):
@@ -40,7 +41,7 @@ class Function(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, shape: Shape, parameters: Any, obs: Any, mean: Any) -> Any:
-        """What every agent's observation [n, D] and mean action [n, M] come to: [n, out]."""
+        """What every agent's observation (of `nn.encoders.inputs`) and mean action [n, M] come to: [n, out]."""
 
     @abc.abstractmethod
     def loss(self, shape: Shape, error: Any, mean: Any, taken: Any, weight: Any) -> Any:
@@ -54,25 +55,26 @@ class Function(eqx.Module):
         """Refuse groups that it cannot be about."""
 
 
-class Branches(NamedTuple):
-    """Parameters of a `Network`."""
+class Parameters(NamedTuple):
+    """Of a `Network`."""
 
-    view: Any  # of each picture
+    view: tuple[Any, ...]  # of each picture
     feature: Any  # of the rest of the observation, or ()
     mean: Any  # of the mean action, or ()
     trunk: MLP
 
 
 class Network(Function):
-    """A branch for every picture, one for the rest of the observation, one for the mean action, and a trunk.
+    """An encoder of the observation, a branch for the mean action, and a trunk.
 
-    With `view="conv"` a picture passes two layers of 32 3 x 3 filters, as in the authors' code; otherwise it is taken
-    as a vector.
+    The encoder has a branch for every picture and one for the rest of the observation. With `view="conv"` a picture
+    passes two layers of 32 3 x 3 filters, as in the authors' code; with "residual" strided filters and residual blocks;
+    with "dense" it is taken as a vector.
     """
 
     width: int = eqx.field(static=True, default=64)
     """Units of the trunk's last hidden layer; branches and the layer before have up to four times as many."""
-    view: Literal["dense", "conv"] = eqx.field(static=True, default="dense")
+    view: Literal["dense", "conv", "residual"] = eqx.field(static=True, default="dense")
     """How pictures are looked at."""
     lr: float = 1e-3
     """Adam's learning rate."""
@@ -87,47 +89,35 @@ class Network(Function):
     def optimizer(self):
         return optax.adam(self.lr)
 
+    @property
+    def encoder(self) -> Branches:
+        kind = {"dense": Dense, "conv": Conv, "residual": Residual}[self.view]
+        return kind(width=4 * self.width, vector=self.width)
+
     def init(self, key, shape):
         keys = iter(jax.random.split(key, 3 + len(shape.group.obs)))
-        width, views, joined = self.width, [], 0
-        for field in shape.group.obs:
-            if _picture(field):
-                views.append(self._view(next(keys), field.shape))
-                joined += 4 * width
-        rest = sum(field.size for field in shape.group.obs if not _picture(field))
-        feature = MLP(next(keys), (rest, width)) if rest else ()
+        width = self.width
+        encoder = self.encoder.init_branches(keys, shape.group)
         mean = MLP(next(keys), (shape.mean, width, width // 2 or 1)) if shape.mean else ()
-        joined += width * bool(rest) + (width // 2 or 1) * bool(shape.mean)
+        joined = self.encoder.features(shape.group) + (width // 2 or 1) * bool(shape.mean)
         trunk = MLP(next(keys), (joined, 2 * width, width, shape.out), last=self.last)
-        return Branches(tuple(views), feature, mean, trunk)
-
-    def _view(self, key: Any, size: tuple[int, ...]) -> tuple[Any, ...]:
-        height, across, channels = size
-        if self.view == "dense":
-            return linears(key, (4 * self.width, height * across * channels))
-        if min(height, across) < 5:
-            raise BadInput(f"two layers of 3 x 3 filters need pictures of 5 x 5 at least, and these are {size}.")
-        inner = (height - 4) * (across - 4) * 32
-        first, second, dense = linears(key, (32, 9 * channels), (32, 9 * 32), (4 * self.width, inner))
-        return first, second, dense
+        return Parameters(encoder.view, encoder.feature, mean, trunk)
 
     def __call__(self, shape, parameters, obs, mean):
-        branches, rest, start, views = [], [], 0, iter(parameters.view)
-        for field in shape.group.obs:
-            piece = obs[..., start : start + field.size]
-            start += field.size
-            if _picture(field):
-                branches.append(jax.nn.relu(_looked_at(next(views), piece.reshape(*piece.shape[:-1], *field.shape))))
-            else:
-                rest.append(piece)
-        if rest:
-            branches.append(jax.nn.relu(parameters.feature(jnp.concatenate(rest, -1))))
+        features = self.encoder(parameters, shape.group, obs)
         if shape.mean:
-            branches.append(jax.nn.relu(parameters.mean(mean)))
-        return parameters.trunk(jnp.concatenate(branches, -1))
+            features = jnp.concatenate([features, jax.nn.relu(parameters.mean(mean))], -1)
+        return parameters.trunk(features)
 
     def loss(self, shape, error, mean, taken, weight):
         return masked_mean(error, weight)
+
+
+def network_for(spec: Spec, **settings: Any) -> Network:
+    """The network of the tuned presets: pictures of bytes, which may be large, through residual filters; grids of
+    numbers as vectors."""
+    pictures = [field for group in spec.groups.values() for field in group.obs if field.picture]
+    return Network(view="residual" if any(field.dtype == "uint8" for field in pictures) else "dense", **settings)
 
 
 class Tabular(Function):
@@ -181,19 +171,3 @@ class Tabular(Function):
             return agent, jnp.zeros(mean.shape[:-1], jnp.int32)
         share = number(shape.group.action, mean)  # type: ignore[arg-type]
         return agent, jnp.round(share * (self.levels - 1)).astype(jnp.int32)
-
-
-def _picture(field: Any) -> bool:
-    return len(field.shape) == 3
-
-
-def _looked_at(layers: tuple[Linear, ...], picture: Any) -> Any:
-    """A picture [..., H, W, C] after its layers, as a vector."""
-    *filters, dense = layers
-    batch = picture.shape[:-3]
-    x = picture.reshape(-1, *picture.shape[-3:])
-    for layer in filters:
-        kernel = layer.weight.reshape(layer.weight.shape[0], 3, 3, -1).transpose(1, 2, 3, 0)
-        x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        x = jax.nn.relu(x + layer.bias)
-    return dense(x.reshape(*batch, -1))

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from covey.algorithms.mean_field.choosing import Boltzmann, Choosing, EpsilonGreedy, greedy
 from covey.algorithms.mean_field.field import Alone, Field, Means
 from covey.algorithms.mean_field.means import Everybody, Near
-from covey.algorithms.mean_field.networks import Function, Network, Shape, Tabular
+from covey.algorithms.mean_field.networks import Function, Network, Shape, Tabular, network_for
 from covey.core.algorithm import Algorithm, Plan, paced
 from covey.core.checks import controls, within
 from covey.core.errors import BadInput
@@ -31,8 +31,9 @@ from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, Tim
 from covey.learning.descent import descended
 from covey.learning.replay import Batch, Buffer, Replay, latest, replayed
 from covey.learning.targets import Linear, constant, masked_mean, polyak
+from covey.nn.encoders import inputs
 from covey.nn.heads import Head, Parts
-from covey.nn.joint import actions, legal, observations
+from covey.nn.joint import actions, legal
 
 
 class Nets(NamedTuple):
@@ -137,7 +138,7 @@ class MeanFieldQ(Algorithm):
 
     def valued(self, nets: Groups, now: TimeStep, mean: Groups) -> Groups:
         """Q(o, ·, ā) of every agent [n, A]."""
-        obs = observations(self.spec, now)
+        obs = inputs(self.spec, now)
         return {name: self.values(self.shape(name), nets[name], obs[name], mean[name]) for name in self.groups}
 
     def foreseen(self, nets: Groups, now: TimeStep, mean: Groups, step: Any) -> Groups:
@@ -237,7 +238,7 @@ def _alias(spec: Spec, field: Field, preset: str, groups: tuple[str, ...] | None
     alone = isinstance(field, Alone)
     match preset:
         case "tuned":
-            return MeanFieldQ(spec, groups, field)
+            return MeanFieldQ(spec, groups, field, network_for(spec))
         case "paper":
             soft = Boltzmann(Linear(1.0, 0.05, 100_000.0))
             network = Network(view="conv", lr=1e-4)

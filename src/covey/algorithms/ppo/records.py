@@ -19,8 +19,8 @@ class Actor(NamedTuple):
 class Nets(NamedTuple):
     """Everything that is learned."""
 
-    actor: Groups  # one Actor per group, or per agent [n, ...]
-    critic: Groups  # one Net per group, or per agent [n, ...]
+    actor: Any  # one Actor per group, or per agent [n, ...]; behind encoders, where there are any (`Encoded`)
+    critic: Any  # one Net per group, or per agent [n, ...]; likewise
     actor_opt: Any
     critic_opt: Any
 
@@ -49,8 +49,8 @@ class Extra(NamedTuple):
 class Data(NamedTuple):
     """What a group learns from: leading [E, C, L], a lane's sequences of steps; in each step agents [n]."""
 
-    obs: Any  # [n, D]
-    view: Any  # [n, G]  what the critic sees
+    obs: Any  # [n, D], or what is encoded
+    view: Any  # [n, G]  what the critic sees, or what that is made of (`Sight`)
     legal: Any  # [n, A] or None
     sample: Any  # [n, A]
     log_prob: Any  # [n]
@@ -66,8 +66,9 @@ class Data(NamedTuple):
 class Judged(NamedTuple):
     """What a rollout [T, E, ...] showed of a group, and what its critics said."""
 
-    obs: Any  # [n, D]
-    view: Any  # [n, G]
+    obs: Any  # [n, D], or what is encoded
+    view: Any  # [n, G]  what the critic sees, or what that is made of (`Sight`)
+    looked: Any  # [n, G]  what the critic sees
     legal: Any  # [n, A] or None
     fresh: Any  # []  an episode begins here
     said: Any  # [n]  the critic's word, in its units

@@ -37,7 +37,7 @@ from covey.algorithms.credit import (
     unknown,
 )
 from covey.algorithms.ppo.records import Actor, Data, Extra, Judged, Memory, Nets, Prepared, State
-from covey.algorithms.views import Sees, view_size, views
+from covey.algorithms.views import Sees, Views
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import controls, within
 from covey.core.errors import BadInput
@@ -49,7 +49,8 @@ from covey.learning.returns import gae
 from covey.learning.sequences import in_sequences, over, side_by_side
 from covey.learning.surrogate import clipped_loss, standardized
 from covey.learning.targets import Linear, masked_mean, masked_variance
-from covey.nn.joint import actions, legal, observations
+from covey.nn.encoders import Encoder, Encoders, Flat
+from covey.nn.joint import actions, legal
 from covey.nn.members import Members, renumbered, with_identity
 from covey.nn.policies import Policy, Squash
 from covey.nn.recurrent import Activation, Net
@@ -62,13 +63,15 @@ class PPO(Algorithm):
     groups: tuple[str, ...] = eqx.field(static=True)
     sees: Sees = eqx.field(static=True, default="agent")
     """What a critic sees: the agent's own observation, the team's (the global state where the world offers one, else
-    everybody's observation), or both, everybody's from the agent's side."""
+    everybody's observation), both, everybody's from the agent's side, or its own and its listed neighbors'."""
     credit: Credit = Team()
     """What agents learn from instead of the team's advantage."""
     team_reward: bool = eqx.field(static=True, default=False)
     """Everybody earns the mean of its group's rewards, instead of its own."""
     shared: bool = eqx.field(static=True, default=True)
     """One actor and one critic per group, told apart by identity, instead of one per agent."""
+    encoder: Encoder = Flat()
+    """What comes before the networks: how observations become features."""
     width: int = eqx.field(static=True, default=64)
     """Units of each hidden layer."""
     layers: int = eqx.field(static=True, default=2)
@@ -153,13 +156,21 @@ class PPO(Algorithm):
     @property
     def streams(self) -> bool:
         """Do critics value every agent's own reward, and agents learn from the team's mean of that?"""
-        return isinstance(self.credit, Modelled) and self.credit.streams
+        return self.credit.streams
 
     def policy(self, name: str) -> Policy:
         return Policy(self.spec.groups[name].action, self.squash)
 
     def members(self, name: str) -> Members:
         return Members(self.spec.groups[name].size, self.shared)
+
+    @property
+    def encoders(self) -> Encoders:
+        return Encoders(self.encoder, self.spec)
+
+    @property
+    def views(self) -> Views:
+        return Views(self.encoders, self.groups, self.sees)
 
     # ---------------------------------------------------------------------------------------------------------- acting
 
@@ -172,11 +183,13 @@ class PPO(Algorithm):
         keys = dict(zip(self.groups, jax.random.split(key, (len(self.groups), 2)), strict=True))
         actor = {name: self.members(name).init(k, partial(self._draw_actor, name)) for name, (k, _) in keys.items()}
         critic = {name: self.members(name).init(k, partial(self._draw_critic, name)) for name, (_, k) in keys.items()}
+        actor = self.encoders.join(jax.random.fold_in(key, 1), actor, self.groups)
+        critic = self.encoders.join(jax.random.fold_in(key, 2), critic, self.views.watched)
         nets = Nets(actor, critic, self.optimizer.init(actor), self.optimizer.init(critic))
         scale = {name: unscaled() for name in self.groups}
         if not isinstance(self.credit, Learned):
             return State(nets, scale, ())
-        size_in = {name: view_size(self.spec, name, self.sees) + self.spec.groups[name].size for name in self.groups}
+        size_in = {name: self.views.size(name) + self.spec.groups[name].size for name in self.groups}
         policies = {name: self.policy(name) for name in self.groups}
         k_model = {name: jax.random.fold_in(k, 1) for name, (k, _) in keys.items()}
         shape = self.horizon, lanes
@@ -185,13 +198,13 @@ class PPO(Algorithm):
 
     def _draw_actor(self, name: str, key: Any) -> Actor:
         policy = self.policy(name)
-        size_in = self.spec.groups[name].obs_size + self.members(name).identity
+        size_in = self.encoders.spec.groups[name].obs_size + self.members(name).identity
         return Actor(
             self._draw_net(key, size_in, policy.size, self.last_scale), jnp.full(policy.spread, jnp.log(self.std))
         )
 
     def _draw_critic(self, name: str, key: Any) -> Net:
-        return self._draw_net(key, view_size(self.spec, name, self.sees) + self.members(name).identity, 1, 1.0)
+        return self._draw_net(key, self.views.size(name) + self.members(name).identity, 1, 1.0)
 
     def _draw_net(self, key: Any, size_in: int, size_out: int, last: Any) -> Net:
         sizes = (size_in, *[self.width] * self.layers, size_out)
@@ -204,18 +217,18 @@ class PPO(Algorithm):
         return Memory(blank(), blank())
 
     def act(self, state, memory, now, key, step, *, explore):
-        obs, masks, view = observations(self.spec, now), legal(self.spec, now), {}
+        actors, obs = self.encoders.enter(state.nets.actor, self.encoders.inputs(now))
+        masks, view = legal(self.spec, now), {}
         if self.units and explore:  # what a critic remembers is of use in learning only
-            view = views(self.spec, self.groups, self.sees, now)
+            view = self.views.sights(now)
         action, sample, log_prob, after = {}, {}, {}, Memory({}, {})
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
-            policy, actor = self.policy(name), state.nets.actor[name]
+            policy, actor = self.policy(name), actors[name]
             after.actor[name], raw = self.members(name).step(actor.net, memory.actor[name], obs[name])
             after.critic[name] = memory.critic[name]
             if view:
-                after.critic[name], _ = self.members(name).step(
-                    state.nets.critic[name], memory.critic[name], view[name]
-                )
+                critic, seen = self.views.look(state.nets.critic, name, view[name])
+                after.critic[name], _ = self.members(name).step(critic, memory.critic[name], seen)
             std = self.members(name).each(actor.log_std)
             if explore:
                 keys = jax.random.split(k, len(raw))
@@ -260,7 +273,7 @@ class PPO(Algorithm):
         rollouts = step // (self.horizon * lanes)
         recent = kept(self.spec, state.credit.recent, rollout.now, ready.lessons, rollouts)
         known = state.credit._replace(trust=ready.trust, recent=recent)
-        shown = partial(self._shown, ready.scale)
+        shown = partial(self._shown, nets.critic, ready.scale)
         known, told = fitted(self.credit, known, self.optimizer, shown, rollouts + 1, jax.random.fold_in(key, 2))
         return State(nets, ready.scale, known), metrics | told
 
@@ -307,7 +320,10 @@ class PPO(Algorithm):
                     gamma=self.gamma,
                     lam=self.lam,
                 )
-                psi, lessons[name], trust[name], told = self.credited(self.credit, name, state, of_group, facts, k)
+                shown = with_identity(seen.looked)
+                psi, lessons[name], trust[name], told = self.credited(
+                    self.credit, name, state, of_group, shown, facts, k
+                )
                 of_group = of_group._replace(advantage=psi)
                 metrics |= told
             of_group = of_group._replace(advantage=standardized(of_group.advantage, alive))
@@ -322,45 +338,60 @@ class PPO(Algorithm):
         return jnp.where(alive, reward, 0.0)
 
     def credited(
-        self, kind: Learned, name: str, state: State, data: Data, facts: Facts, key: Any
+        self, kind: Learned, name: str, state: State, data: Data, view: Any, facts: Facts, key: Any
     ) -> tuple[Any, Lesson, Moments, Metrics]:
-        """What agents learn from instead of the sampled advantages of `data` [T, E, ...], and what the model does."""
+        """What agents learn from instead of the sampled advantages of `data` [T, E, ...], and what the model does that
+        sees `view` [T, E, n, G]."""
         k_choices, k_credit = jax.random.split(key)
         taken = over(jax.vmap(self.policy(name).embedded), data.sample, data.legal)
-        choices = self._choices(kind, name, state.nets.actor[name], data, taken, data.carry[0][0], k_choices)
-        shown = Shown(with_identity(data.view), choices, data.alive)
+        choices = self._choices(kind, name, state.nets.actor, data, taken, data.carry[0][0], k_choices)
+        shown = Shown(view, choices, data.alive)
         known = state.credit
         psi, aim, trust, metrics = kind.assigned(known.model[name], known.trust[name], shown, facts, k_credit)
         metrics = {f"credit/{name}/{what}": value for what, value in metrics.items()}
         return psi, Lesson(choices, aim), trust, metrics
 
-    def _choices(self, kind: Learned, name: str, actor: Actor, seen: Any, taken: Any, carry: Any, key: Any) -> Choices:
+    def _choices(self, kind: Learned, name: str, actors: Any, seen: Any, taken: Any, carry: Any, key: Any) -> Choices:
         """What agents did [T, E, n, A], and what else they might have done; `seen` has `obs`, `legal` and `fresh`."""
         policy = self.policy(name)
-        _, raw = self.members(name).unroll(actor.net, carry, seen.obs, seen.fresh)
+        nets, obs = self.encoders.enter(actors, {name: seen.obs})
+        actor = nets[name]
+        _, raw = self.members(name).unroll(actor.net, carry, obs[name], seen.fresh)
         std = jnp.broadcast_to(self.members(name).each(actor.log_std), (*raw.shape[:-1], policy.spread))
         keys = jax.random.split(key, seen.fresh.shape)
         return over(partial(choices_of, policy, kind.samples), raw, std, taken, seen.legal, keys)
 
     def judged(self, state: State, rollout: Transition, carry: Groups) -> dict[str, Judged]:
         """What a rollout [T, E, ...] showed, and what critics say of it, who remember `carry` before it."""
-        obs = over(partial(observations, self.spec), rollout.now)
+        obs = over(self.encoders.inputs, rollout.now)
         masks = over(partial(legal, self.spec), rollout.now)
-        view, later = (over(partial(views, self.spec, self.groups, self.sees), x) for x in (rollout.now, rollout.then))
+        view, later = (over(self.views.sights, x) for x in (rollout.now, rollout.then))
         last = rollout.then.last
         fresh = jnp.concatenate([jnp.zeros_like(last[:1]), last[:-1]])  # what is carried into a rollout is as it is
         found = {}
         for name in self.groups:
-            members, net = self.members(name), state.nets.critic[name]
-            carries, said = members.unroll(net, carry[name], view[name], fresh)
-            _, after = members.step(net, carries, later[name])
+            members, critic = self.members(name), state.nets.critic
+            (net, looked), (_, ahead) = (self.views.look(critic, name, x[name]) for x in (view, later))
+            carries, said = members.unroll(net, carry[name], looked, fresh)
+            _, after = members.step(net, carries, ahead)
             value, future = (state.scale[name].denormalize(x[..., 0]) for x in (said, after))
-            found[name] = Judged(obs[name], view[name], masks[name], fresh, said[..., 0], value, future, later[name])
+            found[name] = Judged(
+                obs=obs[name],
+                view=view[name],
+                looked=looked,
+                legal=masks[name],
+                fresh=fresh,
+                said=said[..., 0],
+                value=value,
+                future=future,
+                later=ahead,
+            )
         return found
 
-    def _shown(self, scale: dict[str, Scale], recent: Recent) -> dict[str, Shown]:
+    def _shown(self, critics: Any, scale: dict[str, Scale], recent: Recent) -> dict[str, Shown]:
         """What models are shown of recent steps [B]."""
-        view = jax.vmap(partial(views, self.spec, self.groups, self.sees))(recent.now)
+        sight = jax.vmap(self.views.sights)(recent.now)
+        view = {name: self.views.look(critics, name, sight[name])[1] for name in self.groups}
 
         def shown(name: str, lesson: Lesson) -> Shown:
             aim = jax.tree.map(lambda x: x / scale[name].moments[1], lesson.aim)
@@ -381,12 +412,11 @@ class PPO(Algorithm):
         for name, seen in self.judged(state, rollout, blank).items():
             now, then = rollout.now.alive[name], rollout.then.alive[name]
             k_choices, k_ledger = jax.random.split(jax.random.key(0))
-            actor = state.nets.actor[name]
-            choices = self._choices(self.credit, name, actor, seen, done[name], blank[name], k_choices)
+            choices = self._choices(self.credit, name, state.nets.actor, seen, done[name], blank[name], k_choices)
             found[name] = ledgers(
                 self.credit,
                 state.credit.model[name],
-                Shown(with_identity(seen.view), choices, now),
+                Shown(with_identity(seen.looked), choices, now),
                 masked_mean(rollout.then.reward[name], now, axis=-1),
                 masked_mean(seen.value, now, axis=-1),
                 masked_mean(seen.future, then, axis=-1),
@@ -417,12 +447,13 @@ class PPO(Algorithm):
         )
         return Nets(actor, critic, actor_opt, critic_opt), of_actors | of_critics
 
-    def actor_loss(self, actor: Groups, batch: dict[str, Data], step: Any) -> tuple[Any, Metrics]:
+    def actor_loss(self, actor: Any, batch: dict[str, Data], step: Any) -> tuple[Any, Metrics]:
         """-Σ_i J_i, over agents that were alive."""
         loss, metrics = 0.0, {}
+        actor, obs = self.encoders.enter(actor, {name: data.obs for name, data in batch.items()})
         for name, data in batch.items():
             weight, policy = data.alive & data.counts[..., None], self.policy(name)
-            _, raw = self.members(name).unroll(actor[name].net, data.carry[0], data.obs, data.fresh)
+            _, raw = self.members(name).unroll(actor[name].net, data.carry[0], obs[name], data.fresh)
             std = jnp.broadcast_to(self.members(name).each(actor[name].log_std), (*raw.shape[:-1], policy.spread))
             log_prob, entropy = _densities(policy, raw, std, data)
             more, told = clipped_loss(
@@ -431,12 +462,13 @@ class PPO(Algorithm):
             loss, metrics = loss + more, metrics | told
         return loss, metrics
 
-    def critic_loss(self, critic: Groups, batch: dict[str, Data]) -> tuple[Any, Metrics]:
+    def critic_loss(self, critic: Any, batch: dict[str, Data]) -> tuple[Any, Metrics]:
         """Σ_i L_i, over agents that were alive."""
         loss, metrics = 0.0, {}
         for name, data in batch.items():
             weight = data.alive & data.counts[..., None]
-            value = self.members(name).unroll(critic[name], data.carry[1], data.view, data.fresh)[1][..., 0]
+            net, view = self.views.look(critic, name, data.view)
+            value = self.members(name).unroll(net, data.carry[1], view, data.fresh)[1][..., 0]
             error = optax.huber_loss(value, data.target, delta=self.huber)
             if self.clip_value:
                 held = data.value + jnp.clip(value - data.value, -self.clip, self.clip)

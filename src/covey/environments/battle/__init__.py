@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from covey.core.errors import BadInput
 from covey.environments.battle.world import Battle, Order, formation
+from covey.environments.neighbors import check_nearest
 
 __all__ = ["Battle", "battle", "formation"]
 
@@ -49,6 +50,5 @@ def battle(
         )
     if time_limit < 1:
         raise BadInput(f"`time_limit` is {time_limit}: make it at least 1.")
-    if not 0 <= nearest < len(left):
-        raise BadInput(f"`nearest` is {nearest}, and every soldier has {len(left) - 1} comrades: ask for no more.")
+    check_nearest(nearest, len(left) - 1, "comrades")
     return Battle(size, time_limit, minimap, features, order, sides, nearest)

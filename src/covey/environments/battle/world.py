@@ -36,6 +36,7 @@ from covey.environments.battle.orders import (
 )
 from covey.environments.battle.rules import Charge
 from covey.environments.battle.sight import IDENTITY, SIDE, identities, small_map, surroundings, walls
+from covey.environments.neighbors import nearest_others
 
 Order = Literal["magent", "fair", "simultaneous"]
 
@@ -240,12 +241,9 @@ class Battle(eqx.Module):
         found = {}
         for army, name in enumerate(ARMIES):
             mine = slice(army * self.count, (army + 1) * self.count)
-            place, alive = state.position[mine].astype(jnp.float32), state.alive[mine]
-            far = ((place[:, None] - place[None]) ** 2).sum(-1)
-            far = jnp.where(alive[None] & ~jnp.eye(self.count, dtype=bool), far, jnp.inf)
-            distance, index = jax.lax.top_k(-far, self.nearest)
-            first = sorted(ARMIES).index(name) * self.count
-            found[name] = ((index + first).astype(jnp.int32), jnp.isfinite(distance))
+            place, first = state.position[mine].astype(jnp.float32), sorted(ARMIES).index(name) * self.count
+            index, there = nearest_others(place, state.alive[mine], self.nearest)
+            found[name] = index + first, there
         return found
 
 

@@ -73,6 +73,7 @@ def adversary(
     seen_landmarks: int | None = None,
     time_limit: int = 25,
     continuous: bool = False,
+    nearest: int = 0,
 ) -> Adversary:
     """Good agents hide from an adversary which landmark is their goal.
 
@@ -82,10 +83,11 @@ def adversary(
         seen_landmarks: How many of the nearest landmarks are seen; None: all.
         time_limit: Length of an episode, in steps.
         continuous: Push with any strength, instead of fully in one of four directions.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     check_counts(time_limit, agents=agents)
     check_seen(seen_agents=seen_agents, seen_landmarks=seen_landmarks)
-    return Adversary(time_limit, continuous, agents, seen_agents, seen_landmarks)
+    return Adversary(time_limit, continuous, nearest, agents, seen_agents, seen_landmarks)
 
 
 class Push(Particle):
@@ -137,15 +139,16 @@ class Push(Particle):
         return {"adversary": ours - theirs, "agent": -ours}
 
 
-def push(time_limit: int = 25, continuous: bool = False) -> Push:
+def push(time_limit: int = 25, continuous: bool = False, nearest: int = 0) -> Push:
     """An adversary keeps an agent away from its goal.
 
     Args:
         time_limit: Length of an episode, in steps.
         continuous: Push with any strength, instead of fully in one of four directions.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     check_counts(time_limit)
-    return Push(time_limit, continuous)
+    return Push(time_limit, continuous, nearest)
 
 
 class Crypto(Particle):
@@ -193,12 +196,13 @@ class Crypto(Particle):
         return {"eve": -error("eve"), "bob": ours, "alice": ours}
 
 
-def crypto(time_limit: int = 25, continuous: bool = False) -> Crypto:
+def crypto(time_limit: int = 25, continuous: bool = False, nearest: int = 0) -> Crypto:
     """Alice and Bob share a secret that Eve must not read.
 
     Args:
         time_limit: Length of an episode, in steps.
         continuous: Speak with any strength, instead of one word.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     check_counts(time_limit)
-    return Crypto(time_limit, continuous)
+    return Crypto(time_limit, continuous, nearest)

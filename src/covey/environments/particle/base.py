@@ -19,6 +19,7 @@ from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments import plane
+from covey.environments.neighbors import check_nearest, nearest_neighbors
 from covey.environments.particle.physics import Bodies, Kind, bodies, moved
 
 PUSHES = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)  # none, left, right, down, up
@@ -40,11 +41,16 @@ class Particle(eqx.Module):
 
     Discrete actions, for those who move: 0 nothing, 1 left, 2 right, 3 down, 4 up, plus five times the word of those
     who also speak; for those who only speak, the word. Continuous actions (`continuous`) in [0, 1]: the strengths of
-    nothing, left, right, down and up, then the word.
+    nothing, left, right, down and up, then the word. Neighbors, where asked for (`nearest`): the nearest agents of any
+    kind, the nearest first.
     """
 
     time_limit: int = eqx.field(static=True)
     continuous: bool = eqx.field(static=True)
+    nearest: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        check_nearest(self.nearest, self.count - 1)
 
     # ------------------------------------------------------------------------------------------- what a world says
 
@@ -157,14 +163,16 @@ class Particle(eqx.Module):
     def _show(self, state: ParticleState, reward: Groups, done: Any) -> TimeStep:
         over = state.clock >= self.time_limit
         going_on = jnp.where(done & ~over, 0.0, 1.0)
-        seen = self.see(state)
+        seen, at = self.see(state), self.rows(state.position)
         kinds = self.agents.items()
+        alive = {name: jnp.ones(kind.count, bool) for name, kind in kinds}
         return TimeStep(
             obs={name: vectors(seen[name]) for name, _ in kinds},
             reward={name: reward[name].astype(jnp.float32) for name, _ in kinds},
             discount={name: jnp.full(kind.count, going_on) for name, kind in kinds},
-            alive={name: jnp.ones(kind.count, bool) for name, kind in kinds},
+            alive=alive,
             last=over | done,
+            neighbors=nearest_neighbors({name: at[name] for name in alive}, alive, self.nearest),
         )
 
     def draw(self, axes: Any, state: Any, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
@@ -231,7 +239,7 @@ def _spec(world: Particle) -> Spec:
     for name, kind in world.agents.items():
         fields = tuple(Field(field, x.shape[1:] or (1,), _unit(field)) for field, x in seen[name].items())
         groups[name] = Group(tuple(f"{name}_{i}" for i in range(kind.count)), fields, world._space(kind))
-    return Spec(world.name, Table(groups), world.time_limit)
+    return Spec(world.name, Table(groups), world.time_limit, neighborhood=world.nearest)
 
 
 def _unit(field: str) -> str:

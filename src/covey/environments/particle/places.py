@@ -104,14 +104,16 @@ class Line(Places):
         return first + share * (second - first)
 
 
-def _places(world: type, agents: int, until_taken: bool, time_limit: int, continuous: bool) -> Any:
+def _places(world: type, agents: int, until_taken: bool, time_limit: int, continuous: bool, nearest: int) -> Any:
     check_counts(time_limit, agents=agents)
     if agents > MOST_ASSIGNED:
         raise BadInput(f"assignments are made for up to {MOST_ASSIGNED} agents, and there are {agents}.")
-    return world(time_limit, continuous, agents, until_taken)
+    return world(time_limit, continuous, nearest, agents, until_taken)
 
 
-def formation(agents: int = 4, until_taken: bool = False, time_limit: int = 25, continuous: bool = False) -> Formation:
+def formation(
+    agents: int = 4, until_taken: bool = False, time_limit: int = 25, continuous: bool = False, nearest: int = 0
+) -> Formation:
     """Agents stand evenly around a landmark.
 
     Args:
@@ -119,11 +121,14 @@ def formation(agents: int = 4, until_taken: bool = False, time_limit: int = 25, 
         until_taken: End the episode when every agent is within 0.05 of its place (`terminate_on_success`).
         time_limit: Length of an episode, in steps.
         continuous: Push with any strength, instead of fully in one of four directions.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
-    return _places(Formation, agents, until_taken, time_limit, continuous)
+    return _places(Formation, agents, until_taken, time_limit, continuous, nearest)
 
 
-def line(agents: int = 4, until_taken: bool = False, time_limit: int = 25, continuous: bool = False) -> Line:
+def line(
+    agents: int = 4, until_taken: bool = False, time_limit: int = 25, continuous: bool = False, nearest: int = 0
+) -> Line:
     """Agents stand evenly between two landmarks.
 
     Args:
@@ -131,5 +136,6 @@ def line(agents: int = 4, until_taken: bool = False, time_limit: int = 25, conti
         until_taken: End the episode when every agent is within 0.05 of its place (`terminate_on_success`).
         time_limit: Length of an episode, in steps.
         continuous: Push with any strength, instead of fully in one of four directions.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
-    return _places(Line, agents, until_taken, time_limit, continuous)
+    return _places(Line, agents, until_taken, time_limit, continuous, nearest)

@@ -123,6 +123,7 @@ def spread(
     seen_landmarks: int | None = None,
     time_limit: int = 25,
     continuous: bool = False,
+    nearest: int = 0,
 ) -> Spread:
     """Agents cover landmarks without touching each other.
 
@@ -136,6 +137,7 @@ def spread(
         seen_landmarks: How many of the nearest landmarks are seen; None: all.
         time_limit: Length of an episode, in steps.
         continuous: Push with any strength, instead of fully in one of four directions.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     landmarks = agents if landmarks is None else landmarks
     check_counts(time_limit, agents=agents, landmarks=landmarks)
@@ -143,7 +145,7 @@ def spread(
     if not contains("[0, 1]", local_ratio):
         raise BadInput(f"`local_ratio` is {local_ratio}: a share lies between 0 and 1.")
     settings = (local_ratio, penalty, until_covered, seen_agents, seen_landmarks)
-    return Spread(time_limit, continuous, agents, landmarks, *settings)
+    return Spread(time_limit, continuous, nearest, agents, landmarks, *settings)
 
 
 class AssignedLandmarks(eqx.Module):

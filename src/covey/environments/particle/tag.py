@@ -139,6 +139,7 @@ def tag(
     seen_landmarks: int | None = None,
     time_limit: int = 25,
     continuous: bool = False,
+    nearest: int = 0,
 ) -> Tag:
     """Slow adversaries chase fast agents around obstacles.
 
@@ -152,6 +153,7 @@ def tag(
         seen_landmarks: How many of the nearest obstacles are seen; None: all.
         time_limit: Length of an episode, in steps.
         continuous: Push with any strength, instead of fully in one of four directions.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     check_counts(time_limit, agents=agents, adversaries=adversaries)
     check_seen(seen_agents=seen_agents, seen_landmarks=seen_landmarks)
@@ -160,7 +162,7 @@ def tag(
     if not 0 < prey_speed < np.inf:
         raise BadInput(f"`prey_speed` is {prey_speed}: make it a finite share above 0.")
     settings = (prey_speed, until_caught, seen_agents, seen_landmarks)
-    return Tag(time_limit, continuous, agents, adversaries, obstacles, *settings)
+    return Tag(time_limit, continuous, nearest, agents, adversaries, obstacles, *settings)
 
 
 class WorldComm(Particle):
@@ -254,6 +256,7 @@ def world_comm(
     forests: int = 2,
     time_limit: int = 25,
     continuous: bool = False,
+    nearest: int = 0,
 ) -> WorldComm:
     """Tag with food, forests to hide in, and a leader who sees all and speaks.
 
@@ -265,11 +268,12 @@ def world_comm(
         forests: How many forests.
         time_limit: Length of an episode, in steps.
         continuous: Push and speak with any strength.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     check_counts(time_limit, agents=agents, adversaries=adversaries, food=food, forests=forests)
     if obstacles < 0:
         raise BadInput(f"`obstacles` is {obstacles}: there are none, or some.")
-    return WorldComm(time_limit, continuous, agents, adversaries, obstacles, food, forests)
+    return WorldComm(time_limit, continuous, nearest, agents, adversaries, obstacles, food, forests)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

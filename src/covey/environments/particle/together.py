@@ -48,7 +48,7 @@ def simple(time_limit: int = 25, continuous: bool = False) -> Simple:
         continuous: Push with any strength, instead of fully in one of four directions.
     """
     check_counts(time_limit)
-    return Simple(time_limit, continuous)
+    return Simple(time_limit, continuous, nearest=0)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -99,18 +99,21 @@ class ReferenceGame(Particle):
         return {"agent": local.mean() * (1.0 - self.local_ratio) + local * self.local_ratio}
 
 
-def reference(local_ratio: float = 0.5, time_limit: int = 25, continuous: bool = False) -> ReferenceGame:
+def reference(
+    local_ratio: float = 0.5, time_limit: int = 25, continuous: bool = False, nearest: int = 0
+) -> ReferenceGame:
     """Two agents tell each other where to go.
 
     Args:
         local_ratio: Weight of the other's distance in the reward; the rest is the mean of both.
         time_limit: Length of an episode, in steps.
         continuous: Push and speak with any strength.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     check_counts(time_limit)
     if not contains("[0, 1]", local_ratio):
         raise BadInput(f"`local_ratio` is {local_ratio}: a share lies between 0 and 1.")
-    return ReferenceGame(time_limit, continuous, local_ratio)
+    return ReferenceGame(time_limit, continuous, nearest, local_ratio)
 
 
 class SpeakerListener(Particle):
@@ -156,12 +159,13 @@ class SpeakerListener(Particle):
         return {"speaker": reward, "listener": reward}
 
 
-def speaker_listener(time_limit: int = 25, continuous: bool = False) -> SpeakerListener:
+def speaker_listener(time_limit: int = 25, continuous: bool = False, nearest: int = 0) -> SpeakerListener:
     """One agent tells another where to go.
 
     Args:
         time_limit: Length of an episode, in steps.
         continuous: Push and speak with any strength.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     check_counts(time_limit)
-    return SpeakerListener(time_limit, continuous)
+    return SpeakerListener(time_limit, continuous, nearest)

@@ -136,7 +136,12 @@ def nearest_first(distance: Any, columns: list[Any]) -> Any:
 
 
 def collect_treasure(
-    collectors: int = 6, deposits: int = 2, treasures: int = 6, time_limit: int = 25, continuous: bool = False
+    collectors: int = 6,
+    deposits: int = 2,
+    treasures: int = 6,
+    time_limit: int = 25,
+    continuous: bool = False,
+    nearest: int = 0,
 ) -> CollectTreasure:
     """Collectors bring treasures to the deposits that take them.
 
@@ -146,6 +151,7 @@ def collect_treasure(
         treasures: How many treasures.
         time_limit: Length of an episode, in steps.
         continuous: Push with any strength, instead of fully in one of four directions.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     check_counts(time_limit, collectors=collectors, deposits=deposits, treasures=treasures)
-    return CollectTreasure(time_limit, continuous, collectors, deposits, treasures)
+    return CollectTreasure(time_limit, continuous, nearest, collectors, deposits, treasures)

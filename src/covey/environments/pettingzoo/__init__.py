@@ -1,4 +1,4 @@
-"""PettingZoo both ways: its environments as covey's worlds, and covey's worlds as `ParallelEnv`s.
+"""PettingZoo both ways: its environments as covey's, and covey's environments as `ParallelEnv`s.
 
     covey train mappo pettingzoo:mpe2.simple_spread_v3 --env.lanes 16 --env.workers 2
     covey.to_pettingzoo(covey.make("particle/spread"))
@@ -9,22 +9,21 @@ Terry et al. 2021, https://pettingzoo.farama.org.
 from __future__ import annotations
 
 import functools
-import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import yaml
+import numpy as np
 
+from covey.core.documents import read_mapping
 from covey.core.environment import HostEnvironment
 from covey.core.errors import BadInput
 from covey.core.types import Groups, Spec, TimeStep
-from covey.core.workers import Make, Workers, lane_seeds
+from covey.core.workers import Workers, lane_seeds
+from covey.environments.pettingzoo.sources import MISSING, Source, maker_of
 
 if TYPE_CHECKING:
+    from covey.environments.pettingzoo.lanes import Lanes
     from covey.environments.pettingzoo.outside import Outside
-
-NEEDED = ("gymnasium", "pettingzoo")
-MISSING = "PettingZoo is not installed: `pip install 'covey[pettingzoo]'`."
 
 
 def pettingzoo(
@@ -55,15 +54,16 @@ def pettingzoo(
         raise BadInput(f"`time_limit` must be at least 1 or left out, got {time_limit}.")
     settings = keywords(arguments)
     maker_of(module)  # here too, so that a wrong name is one sentence, and not the end of a worker
-    return PettingZoo(functools.partial(lanes_of, module, time_limit, settings, state), lanes, workers, seed)
+    return PettingZoo(Source(module, settings, time_limit, state), lanes, workers, seed)
 
 
 class PettingZoo:
     """Lanes of one PettingZoo environment, in this process or in several."""
 
-    def __init__(self, make: Make, lanes: int, workers: int, seed: int):
-        self._again = functools.partial(PettingZoo, make, lanes, workers, seed + 1)
-        self._inner: Any = Workers(make, lanes, workers, seed) if workers else make(lane_seeds(seed, lanes))
+    def __init__(self, source: Source, lanes: int, workers: int, seed: int):
+        self._source = source
+        self._again = functools.partial(PettingZoo, source, lanes, workers, seed + 1)
+        self._inner: Any = Workers(source, lanes, workers, seed) if workers else source(lane_seeds(seed, lanes))
         self._evaluation: PettingZoo | None = None
 
     @property
@@ -78,7 +78,12 @@ class PettingZoo:
         """What the next `reset` begins is decided by these, one a lane."""
         self._inner.reseed(seeds)
 
-    def reset(self) -> TimeStep:
+    def reset(self, *given: Any) -> TimeStep:
+        if given:
+            raise BadInput(
+                f"{self.spec.name} lives outside JAX, and its `reset` takes no key: it begins an episode in every "
+                "lane; to act in an environment of your own, see `policy.actions`."
+            )
         return self._inner.reset()
 
     def step(self, action: Groups) -> tuple[TimeStep, TimeStep]:
@@ -90,96 +95,51 @@ class PettingZoo:
             self._evaluation = self._again()
         return self._evaluation
 
+    def camera(self, watch: Callable[[np.ndarray], None]) -> Lanes:
+        """One lane more; `watch` is shown every time step of it as the environment draws it, RGB uint8 [H, W, 3]."""
+        return self._source.drawn()([0], watch)
+
     def close(self) -> None:
         self._inner.close()
-        if self._evaluation is not None:
-            self._evaluation.close()
+        for more in (self._evaluation, self.__dict__.get("_interpreter")):
+            if more is not None:
+                more.close()
+
+    # ------------------------------------------------------------------------------------------ for a loop of your own
+
+    def time_step(self, observations: dict, infos: dict, agents: Sequence[Any]) -> TimeStep:
+        """What PettingZoo showed the `agents` who act next, as the time step of ONE environment."""
+        return self._interpreter.time_step(observations, infos, agents)
+
+    def named(self, action: Groups, agents: Sequence[Any]) -> dict[Any, Any]:
+        """The actions of ONE environment by agent, as PettingZoo's `step` takes them."""
+        return self._interpreter.games[0].named({name: np.asarray(x) for name, x in action.items()}, agents)
+
+    @functools.cached_property
+    def _interpreter(self) -> Lanes:
+        """A lane that is never played: it knows the agents' seats, which may be in other processes."""
+        return self._source([0])
 
 
 def to_pettingzoo(environment: Any) -> Outside:
-    """The world as a `ParallelEnv`: `parallel_to_aec` of PettingZoo makes it an `AECEnv`.
+    """A compiled environment as a `ParallelEnv`: `parallel_to_aec` of PettingZoo makes it an `AECEnv`.
 
     Agents have the names of the spec. Padding is left out of observations. Where a choice may be illegal, observations
     are dictionaries of `observation` and `action_mask`; of splits, the infos say what is `legal`, and shares are made
-    to sum to 1. BadInput for worlds outside JAX.
+    to sum to 1. Every agent of `agents` has to act, in its space: anything else is a BadInput. Without a seed, the
+    episodes are left to chance. BadInput for environments outside JAX.
     """
     try:
         from covey.environments.pettingzoo.outside import Outside
     except ModuleNotFoundError as error:
         raise BadInput(MISSING) from error
     if isinstance(environment, HostEnvironment):
-        raise BadInput(f"{environment.spec.name!r} lives outside JAX already: only compiled worlds can be converted.")
+        raise BadInput(
+            f"{environment.spec.name!r} lives outside JAX already: only compiled environments can be converted."
+        )
     return Outside(environment)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Making
-
-
-def lanes_of(module: str, time_limit: int | None, settings: dict[str, Any], state: bool, seeds: Sequence[int]) -> Any:
-    """One game for each seed, in this process."""
-    from covey.environments.pettingzoo.lanes import Lanes
-
-    return Lanes(functools.partial(game_of, module, settings), seeds, f"pettingzoo:{module}", time_limit, state)
-
-
-def game_of(module: str, settings: dict[str, Any]) -> Any:
-    """One `ParallelEnv`."""
-    from pettingzoo.utils.conversions import aec_to_parallel
-
-    make = maker_of(module)
-    try:
-        env = make(**settings)
-    except TypeError as error:
-        raise BadInput(f"pettingzoo:{module} cannot be made with {settings or 'no arguments'}: {error}.") from error
-    if hasattr(env, "agent_iter"):  # agents move one after the other
-        if not env.metadata.get("is_parallelizable", False):
-            raise BadInput(
-                f"in pettingzoo:{module} agents move one after the other, and its metadata does not say that it "
-                "`is_parallelizable`: covey plays worlds in which all agents move at once."
-            )
-        env = aec_to_parallel(env)
-    return env
-
-
-def maker_of(module: str) -> Any:
-    """The function `parallel_env`, or `env`, of a module; or what makes an id of PettingZoo's registry."""
-    if "/" in module:
-        return registered(module)
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name in NEEDED:
-            raise BadInput(MISSING) from error
-        raise BadInput(f"pettingzoo:{module} cannot be imported: there is no module {error.name!r}.") from error
-    make = getattr(found, "parallel_env", None) or getattr(found, "env", None)
-    if not callable(make):
-        raise BadInput(f"the module {module!r} is no PettingZoo environment: it has neither `parallel_env` nor `env`.")
-    return make
-
-
-def registered(id: str) -> Any:
-    """What makes the environment that PettingZoo's registry calls `id`, in the parallel form where it has one."""
-    try:
-        from pettingzoo.env_registry import exceptions, registration
-    except ModuleNotFoundError as error:
-        raise BadInput(f"pettingzoo:{id} asks for PettingZoo's registry: `pip install 'covey[pettingzoo]'`.") from error
-    for kind in ("parallel", "aec"):
-        try:
-            return functools.partial(registration.make, kind, registration.spec(kind, id))  # type: ignore[call-overload]
-        except exceptions.PettingZooRegistryError as error:
-            reason = error
-    raise BadInput(f"PettingZoo's registry does not have {id!r}: {reason}") from reason
-
-
 def keywords(arguments: str) -> dict[str, Any]:
-    """Keyword arguments out of text such as `N: 5, local_ratio: 0.3`."""
-    text = arguments.strip().removeprefix("{").removesuffix("}")
-    try:
-        found = yaml.safe_load("{" + text + "}")
-    except yaml.YAMLError as error:
-        raise BadInput(f"`arguments` {arguments!r} is not of the form `N: 5, local_ratio: 0.3`.") from error
-    nameless = [name for name, value in found.items() if not isinstance(name, str) or value is None]
-    if nameless:
-        raise BadInput(f"`arguments` {arguments!r} gives {nameless[0]!r} no value: write `name: value`.")
-    return found
+    """Keyword arguments out of text such as `N: 5, local_ratio: 0.3`, in braces or without."""
+    return read_mapping(arguments, f"`arguments` {arguments!r}", "N: 5, local_ratio: 0.3")

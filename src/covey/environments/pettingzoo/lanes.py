@@ -6,184 +6,28 @@ What PettingZoo says of agents by name in dictionaries, covey says of groups in 
     terminated                    discount 0, for good
     truncated with everybody      the episode is `last`, the discount stays 1, and the observation is the true last one
     truncated alone               discount 0: what it would have earned is lost, because nobody sees it any more
-    not there, and not over       dead with discount 1: it may come, or come back
+    not there yet                 dead with discount 1
+    away, and not over            it waits: alive, sees zeros, has one choice; so what it is paid meanwhile, and that
+                                  its part ends meanwhile, belong to what it did last
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from covey.core.errors import BadInput
-from covey.core.types import Field, Group, Groups, Spec, Table, TimeStep, action_size
-from covey.core.workers import copied, leaves
-from covey.environments.pettingzoo.spaces import Done, Seen, done, seen
-
-
-class Seat(NamedTuple):
-    """The place of an agent in covey's arrays, and how it sees and acts."""
-
-    group: str
-    index: int
-    seen: Seen
-    done: Done
-
-
-class Broken(BadInput):
-    """An environment that does not keep PettingZoo's contract."""
-
-
-class Game:
-    """One PettingZoo environment: its agents' seats, and what it has to keep to."""
-
-    def __init__(self, env: Any, name: str):
-        self.env, self.name = env, name
-        agents = list(getattr(env, "possible_agents", None) or [])
-        if not agents:
-            raise Broken(f"{name} does not list its `possible_agents`: arrays need to know who may ever take part.")
-        if len(set(map(str, agents))) < len(agents):
-            raise Broken(f"{name} has agents that cannot be told apart: {agents}. Give each a name of its own.")
-        self.seats = seats(env, agents)
-        self.there: list[Any] = []  # who is there now: `agents`, which costs something through PettingZoo's wrappers
-        self.over: set[Any] = set()
-        self.clock = 0
-
-    def reset(self, seed: int | None) -> tuple[dict, dict]:
-        """Observations and infos of a new episode."""
-        self.over, self.clock = set(), 0
-        returned = self.env.reset(seed=seed)
-        if not isinstance(returned, tuple) or len(returned) != 2:
-            raise Broken(f"`reset` of {self.name} has to return the pair (observations, infos).")
-        observations, infos = returned
-        self.there = list(self.env.agents)
-        self._demand(self.there, {"observations": observations, "infos": infos}, "`reset`")
-        if not self.there:
-            raise Broken(f"{self.name} begins an episode without agents: `agents` is empty after `reset`.")
-        return observations, infos
-
-    def step(self, action: dict[str, Any]) -> tuple[dict, dict, dict, dict, dict]:
-        """What PettingZoo's `step` returns, for those who acted; `action` [n] of every group."""
-        acting, self.clock = self.there, self.clock + 1
-        seats = self.seats
-        given = {agent: seats[agent].done.given(action[seats[agent].group][seats[agent].index]) for agent in acting}
-        returned = self.env.step(given)
-        if not isinstance(returned, tuple) or len(returned) != 5:
-            raise Broken(
-                f"`step` of {self.name} has to return (observations, rewards, terminations, truncations, infos)."
-            )
-        observations, rewards, terminated, truncated, _ = returned
-        parts = {"rewards": rewards, "terminations": terminated, "truncations": truncated}
-        self.there = list(self.env.agents)
-        self._demand(acting, {"observations": observations, **parts}, "`step`")
-        self._demand(self.there, {"observations": observations}, "`step`")
-        revived = self.over.intersection(self.there)
-        if revived:
-            raise Broken(
-                f"{self.name} brought {sorted(map(str, revived))} back after the end of their part of the episode: who "
-                "was terminated or truncated must not be in `agents` again before the next `reset`."
-            )
-        return returned
-
-    def show(self, now: TimeStep, lane: int, observations: dict, infos: dict, shown: Sequence[Any]) -> None:
-        """Write what the agents `shown` see, and may do, into the arrays of lane `lane`."""
-        for agent in shown:
-            seat = self.seats[agent]
-            group, place = seat.group, (lane, seat.index)
-            now.alive[group][place] = True
-            try:
-                now.obs[group][place] = seat.seen.array(observations[agent])
-            except (ValueError, TypeError, KeyError, IndexError) as error:
-                raise Broken(f"{self.name} showed the agent {agent!r} what is not in its space: {error}.") from error
-            if group in now.legal:
-                mask = legal(seat, observations[agent], infos.get(agent, {}))
-                if mask is not None:
-                    now.legal[group][place] = mask
-        if now.state is not None:
-            now.state[lane] = state_of(self.env)
-
-    def _demand(self, agents: Sequence[Any], parts: dict[str, Any], where: str) -> None:
-        """Everybody has a seat, and an entry in every part."""
-        if not all(map(self.seats.__contains__, agents)):
-            strangers = [agent for agent in agents if agent not in self.seats]
-            raise Broken(f"{self.name} plays with {strangers}, who are not among its `possible_agents`.")
-        for what, part in parts.items():
-            if not isinstance(part, dict):
-                raise Broken(
-                    f"the {what} of {where} of {self.name} are a {type(part).__name__}: they have to be a dict."
-                )
-            if not all(map(part.__contains__, agents)):
-                missing = [agent for agent in agents if agent not in part]
-                raise Broken(f"the {what} of {where} of {self.name} lack {missing}, who took part.")
-
-
-def legal(seat: Seat, observation: Any, info: dict) -> np.ndarray | None:
-    """The mask of legal actions that comes with the observation, or in the infos."""
-    mask = observation["action_mask"] if seat.seen.masked else info.get("action_mask")
-    if mask is None:
-        return None
-    return np.concatenate([np.ravel(part) for part in (mask if isinstance(mask, tuple) else (mask,))]).astype(bool)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Groups
-
-
-def seats(env: Any, agents: Sequence[Any]) -> dict[Any, Seat]:
-    """Agents sit together where they see alike, act alike, and have the same name but for a number at its end."""
-    kinds: dict[tuple, list[tuple[Any, Seen, Done]]] = {}
-    for agent in agents:
-        sees, does = seen(env.observation_space(agent), str(agent)), done(env.action_space(agent), str(agent))
-        kinds.setdefault((prefix(agent), sees.field, does.space), []).append((agent, sees, does))
-    prefixes = [kind[0] for kind in kinds]
-    found = {}
-    for (name, *_), members in kinds.items():
-        group = name if prefixes.count(name) == 1 else str(members[0][0])  # told apart by their first member
-        found |= {agent: Seat(group, index, sees, does) for index, (agent, sees, does) in enumerate(members)}
-    return found
-
-
-def prefix(agent: Any) -> str:
-    """The name of an agent without the number at its end."""
-    return re.sub(r"[_\-]?\d+$", "", str(agent)) or "agent"
-
-
-def spec_of(game: Game, name: str, time_limit: int | None, with_state: bool) -> Spec:
-    """The spec of a game that has been reset."""
-    groups: dict[str, list[Any]] = {}
-    for agent, seat in game.seats.items():
-        groups.setdefault(seat.group, []).append(agent)
-    kinds = {}
-    for group, members in groups.items():
-        seat = game.seats[members[0]]
-        kinds[group] = Group(tuple(map(str, members)), (seat.seen.field,), seat.done.space)
-    limit = time_limit or getattr(game.env.unwrapped, "max_cycles", None)
-    state = state_of(game.env) if with_state else None
-    return Spec(
-        name,
-        Table(kinds),
-        time_limit=limit if isinstance(limit, int) and limit > 0 else None,
-        state=() if state is None else (Field("state", state.shape),),
-    )
-
-
-def state_of(env: Any) -> np.ndarray | None:
-    """The global state [G], where the environment has one that is no picture."""
-    try:
-        state = np.asarray(env.state())
-    except (NotImplementedError, AttributeError):
-        return None
-    return None if state.dtype == np.uint8 else state.astype(np.float32).ravel()
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The world
+from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep, action_size
+from covey.core.workers import copied, leaves, rebuild
+from covey.environments.pettingzoo.game import Broken, Game, layers
 
 
 class Lanes:
-    """One game a lane; lane i's first episode after a `reset` is decided by seed i."""
+    """One game a lane; lane i's first episode after a `reset` is decided by seed i.
+
+    `watch` is shown a picture of the first lane after every reset and step, before anything begins anew.
+    """
 
     def __init__(
         self,
@@ -192,17 +36,15 @@ class Lanes:
         name: str,
         time_limit: int | None = None,
         state: bool = False,
+        watch: Callable[[np.ndarray], None] | None = None,
     ):
         self.games = [Game(make(), name) for _ in seeds]
         self.seeds = list(seeds)
-        self.time_limit = time_limit
-        _, infos = self.games[0].reset(self.seeds[0])
-        self.spec = spec_of(self.games[0], name, time_limit, state)
-        self.masked = {
-            seat.group
-            for agent, seat in self.games[0].seats.items()
-            if seat.seen.masked or "action_mask" in infos.get(agent, {})
-        }
+        self.watch = watch
+        self.time_limit = time_limit or limit_of_black_death(self.games[0].env)
+        observations, _ = self.games[0].reset(self.seeds[0])
+        shared = self.games[0].state(observations) if state else None
+        self.spec = spec_of(self.games[0], name, time_limit, shared)
         self.now = self._blank()
 
     @property
@@ -217,6 +59,7 @@ class Lanes:
         self.now = self._blank()
         for lane, seed in enumerate(self.seeds):
             self._begin(self.now, lane, seed)
+        self._look()
         self._demand_finite(self.now)
         return copied(self.now)
 
@@ -226,6 +69,7 @@ class Lanes:
         quick = {name: x.tolist() if x.ndim == 2 else x for name, x in quick.items()}  # plain numbers, one an agent
         for lane in range(self.lanes):
             self._play(then, lane, {name: x[lane] for name, x in quick.items()})
+        self._look()
         self._demand_finite(then)
         self.now, blank = copied(then), self._blank(1)
         for lane in np.flatnonzero(then.last):
@@ -238,28 +82,66 @@ class Lanes:
         for game in self.games:
             game.env.close()
 
+    # ---------------------------------------------------------------------------------------- for a loop of one's own
+
+    def time_step(self, observations: dict, infos: dict, agents: Sequence[Any]) -> TimeStep:
+        """What `agents`, who act next, see and may do in an environment of the same kind, as ONE lane's time step."""
+        now, game = self._blank(1), self.games[0]
+        game.clock = None  # another environment's time is not known here
+        game.demand(agents, {"observations": observations}, "this step")
+        game.show(now, 0, observations, infos, agents)
+        return rebuild(now, (x[0] for x in leaves(now)))
+
+    # ------------------------------------------------------------------------------------------------------ by lanes
+
     def _begin(self, now: TimeStep, lane: int, seed: int | None) -> None:
         game = self.games[lane]
         observations, infos = game.reset(seed)
         game.show(now, lane, observations, infos, game.there)
+        self._show_state(now, lane, observations)
 
     def _play(self, then: TimeStep, lane: int, action: dict[str, Any]) -> None:
         game = self.games[lane]
-        acting = game.there
-        observations, rewards, terminated, truncated, infos = game.step(action)
-        late = self.time_limit is not None and game.clock >= self.time_limit
+        acting, waiting = game.there, game.waiting()
+        outcome = game.step(action)
+        late = self.time_limit is not None and (game.clock or 0) >= self.time_limit
         last = late or not game.there
-        for agent in acting:
+        game.end([*acting, *waiting], outcome, last, late)
+        for agent in (*acting, *waiting):
             seat = game.seats[agent]
-            then.reward[seat.group][lane, seat.index] = rewards[agent]
-            if terminated[agent] or (truncated[agent] and not last):
-                game.over.add(agent)
+            then.reward[seat.group][lane, seat.index] = game.reward(outcome, agent)
         for agent in game.over:
             seat = game.seats[agent]
             then.discount[seat.group][lane, seat.index] = 0.0
-        cut = [agent for agent in acting if last and truncated[agent] and agent not in game.over]
-        game.show(then, lane, observations, infos, [*game.there, *cut])
+        cut = [agent for agent in acting if last and outcome.truncated[agent] and agent not in game.over]
+        game.show(then, lane, outcome.observations, outcome.infos, [*game.there, *cut], acts=not last)
+        game.wait(then, lane, [agent for agent in game.waiting() if agent not in cut])
+        self._show_state(then, lane, outcome.observations)
         then.last[lane] = last
+
+    def _show_state(self, now: TimeStep, lane: int, observations: dict) -> None:
+        if now.state is None:
+            return
+        state, size = self.games[lane].state(observations), now.state.shape[1]
+        if state.size != size:
+            raise Broken(
+                f"the global state of {self.spec.name} had {size} numbers at first and has {state.size}"
+                f"{self.games[lane].moment()}: networks need arrays of one size, so fill it up, or leave out `state`."
+            )
+        now.state[lane] = state
+
+    def _look(self) -> None:
+        """Show the first lane to who watches, as the environment draws it."""
+        if self.watch is None:
+            return
+        game = self.games[0]
+        drawn = np.asarray(game.env.render())
+        if drawn.dtype != np.uint8 or drawn.ndim != 3 or drawn.shape[2] not in (3, 4):
+            raise Broken(
+                f"{game.name} cannot be drawn: with `render_mode='rgb_array'` its `render` has to return bytes of the "
+                "shape (height, width, 3)."
+            )
+        self.watch(drawn[..., :3].copy())
 
     def _demand_finite(self, now: TimeStep) -> None:
         """Everything was finite: looked at once for all lanes and agents, because that is quick."""
@@ -269,23 +151,53 @@ class Lanes:
                 if not fine.all():
                     agent = self.spec.groups[name].names[np.argwhere(~fine)[0][1]]
                     raise Broken(f"{self.spec.name} gave the agent {agent!r} {what} that is not finite.")
+        if now.state is not None and not np.isfinite(now.state).all():
+            raise Broken(f"{self.spec.name} has a global state that is not finite.")
 
     def _blank(self, lanes: int | None = None) -> TimeStep:
         """Time steps in which nobody is there."""
         lanes, groups = lanes or self.lanes, self.spec.groups
         return TimeStep(
-            obs={
-                name: np.zeros((lanes, group.size, *group.obs_shape), group.obs_dtype) for name, group in groups.items()
-            },
+            obs={name: group.blank(lanes) for name, group in groups.items()},
             reward={name: np.zeros((lanes, group.size), np.float32) for name, group in groups.items()},
             discount={name: np.ones((lanes, group.size), np.float32) for name, group in groups.items()},
             alive={name: np.zeros((lanes, group.size), bool) for name, group in groups.items()},
             last=np.zeros(lanes, bool),
-            legal={
-                name: np.ones((lanes, groups[name].size, action_size(groups[name].action)), bool)
-                for name in self.masked
+            legal={  # always, because a mask may come at any step
+                name: np.ones((lanes, group.size, action_size(group.action)), bool)
+                for name, group in groups.items()
+                if not isinstance(group.action, Box)
             },
             state=np.zeros((lanes, sum(field.size for field in self.spec.state)), np.float32)
             if self.spec.state
             else None,
         )
+
+
+def spec_of(game: Game, name: str, time_limit: int | None, state: np.ndarray | None) -> Spec:
+    """The spec of a game; `state` [G] is what its global state looks like, where critics are shown one."""
+    groups: dict[str, list[Any]] = {}
+    for agent, seat in game.seats.items():
+        groups.setdefault(seat.group, []).append(agent)
+    kinds = {}
+    for group, members in groups.items():
+        seat = game.seats[members[0]]
+        kinds[group] = Group(tuple(map(str, members)), seat.seen.fields, seat.done.space)
+    return Spec(
+        name,
+        Table(kinds),
+        time_limit=time_limit or limit_of(game.env),
+        state=() if state is None else (Field("state", state.shape),),
+    )
+
+
+def limit_of(env: Any) -> int | None:
+    """The longest episode in steps, where the environment says it."""
+    limit = getattr(env.unwrapped, "max_cycles", None)
+    return limit if isinstance(limit, int) and limit > 0 else None
+
+
+def limit_of_black_death(env: Any) -> int | None:
+    """When to cut SuperSuit's `black_death` off: after a time limit it plays one step more, and calls that a death."""
+    hides_the_end = any(type(layer).__name__ == "black_death_par" for layer in layers(env))
+    return limit_of(env) if hides_the_end else None

@@ -1,7 +1,10 @@
-"""A covey world as a PettingZoo `ParallelEnv`, for everything that plays those."""
+"""A covey environment as a PettingZoo `ParallelEnv`, for everything that plays those."""
 
 from __future__ import annotations
 
+import operator
+import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,13 +13,13 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from covey.core.environment import Environment
-from covey.core.errors import BadInput
+from covey.core.errors import BadInput, unknown
 from covey.core.types import Box, Discrete, Group, Groups, MultiDiscrete, Space, Splits, action_shape
 from covey.environments.shares import normalize
 
 
 class Outside(ParallelEnv):
-    """One environment of a covey world."""
+    """One compiled environment, in this process."""
 
     def __init__(self, environment: Environment):
         spec = environment.spec
@@ -30,7 +33,7 @@ class Outside(ParallelEnv):
         self.agents: list[str] = []
         self._reset = jax.jit(environment.reset)
         self._step = jax.jit(environment.step)
-        self._key = jax.random.key(0)
+        self._key = jax.random.key(secrets.randbits(31))  # without a seed, no two are alike
         now = jax.eval_shape(environment.reset, self._key)[1]
         self._observation = {a: seen(spec.groups[g], i, g in now.legal) for a, (g, i) in self._seats.items()}
         self._action = {a: chosen(spec.groups[g].action) for a, (g, _) in self._seats.items()}
@@ -47,18 +50,21 @@ class Outside(ParallelEnv):
         return self._action[agent]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
-        """Begin an episode; `seed` decides it and all that follow, `options` mean nothing to covey's worlds."""
+        """Begin an episode; `seed` decides it and all that follow. Without one, the first is left to chance.
+
+        `options` mean nothing to covey's environments.
+        """
         if seed is not None:
-            self._key = jax.random.key(seed)
+            self._key = key_of(seed)
         self._world, now = self._reset(self._next_key())
         self._now = jax.device_get(now)
         self.agents = [agent for agent in self.possible_agents if self._of(self._now.alive, agent)]
         return self._observations(self.agents), self._infos(self.agents)
 
     def step(self, actions: dict[str, Any]) -> tuple[dict, dict, dict, dict, dict]:
-        acted = [agent for agent in self.agents if agent in actions]
-        if not acted:
-            raise BadInput("there is nobody to act: call `reset` first, and give every agent of `agents` an action.")
+        if not self.agents:
+            raise BadInput("there is nobody to act: call `reset` first, and again when `agents` is empty.")
+        acted, actions = list(self.agents), self._checked(actions)
         self._world, now = self._step(self._next_key(), self._world, self._taken(actions))
         self._now = now = jax.device_get(now)
         terminated = {agent: bool(self._of(now.discount, agent) == 0) for agent in acted}
@@ -96,9 +102,8 @@ class Outside(ParallelEnv):
 
     def _observed(self, agent: str) -> Any:
         group, index = self._seats[agent]
-        kind, obs = self.environment.spec.groups[group], self._of(self._now.obs, agent)
-        valid = kind.obs_valid()
-        obs = obs if valid is None else obs[valid[index]]
+        kind = self.environment.spec.groups[group]
+        obs = without_padding(kind, self._now.obs[group], index)
         if not isinstance(self._observation[agent], spaces.Dict):
             return obs
         return {"observation": obs, "action_mask": masked(kind.action, self._of(self._now.legal, agent))}
@@ -111,31 +116,86 @@ class Outside(ParallelEnv):
 
         return {agent: info(agent) for agent in agents}
 
-    def _taken(self, actions: dict[str, Any]) -> Groups:
+    def _checked(self, actions: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The actions of all who are there; BadInput where one is missing, or is none that its space has."""
+        if not isinstance(actions, Mapping):
+            raise BadInput(f"actions have to be a dict by agent, got a {type(actions).__name__}.")
+        missing = [agent for agent in self.agents if agent not in actions]
+        if missing:
+            raise BadInput(f"the actions lack {missing}: give every agent of `agents` one.")
+        stranger = next((agent for agent in actions if agent not in self._seats), None)
+        if stranger is not None:
+            raise unknown("the agent", str(stranger), self._seats)
+        return {agent: checked(actions[agent], self._action[agent], agent) for agent in self.agents}
+
+    def _taken(self, actions: dict[str, np.ndarray]) -> Groups:
         taken = {}
         for name, kind in self.environment.spec.groups.items():
             shape, dtype = action_shape(kind.action)
             taken[name] = np.zeros((kind.size, *shape), dtype)
             for index, agent in enumerate(kind.names):
-                if agent in actions and agent in self.agents:
+                if agent in actions:
                     taken[name][index] = actions[agent]
             if isinstance(kind.action, Splits):
                 taken[name] = shares(kind.action, taken[name], self._now.legal.get(name))
         return taken
 
 
+def key_of(seed: Any) -> Any:
+    """The random key of a seed; BadInput for what is no whole number of 64 bits."""
+    try:
+        return jax.random.key(operator.index(seed))
+    except (TypeError, OverflowError) as error:
+        raise BadInput(f"the seed has to be a whole number of at most 64 bits, got {seed!r}.") from error
+
+
+def checked(action: Any, space: spaces.Space, agent: str) -> np.ndarray:
+    """An action as numbers of its space; BadInput for any other. Whole floats serve as choices."""
+    try:
+        numbers = np.asarray(action, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array(np.nan)
+    match space:
+        case spaces.Discrete():
+            low, high, whole = np.array(0.0), np.array(space.n - 1.0), True
+        case spaces.MultiDiscrete():
+            low, high, whole = np.zeros(space.shape), space.nvec - 1.0, True
+        case _:
+            low, high, whole = space.low.astype(float), space.high.astype(float), False  # type: ignore[attr-defined]
+    numbers = numbers.reshape(low.shape) if numbers.size == low.size == 1 else numbers
+    slack = 0.0 if whole else 1e-5 * (high - low)  # what rounding may have carried out of a box
+    fits = numbers.shape == low.shape and ((numbers >= low - slack) & (numbers <= high + slack)).all()
+    if not fits or (whole and (numbers != np.floor(numbers)).any()):
+        raise BadInput(f"the agent {agent!r} cannot do {action!r}: its actions are {space}.")
+    return np.clip(numbers, low, high)
+
+
 def seen(group: Group, index: int, masked: bool) -> spaces.Space:
-    """The observation space of one agent, without padding."""
-    valid = group.obs_valid()
-    shape = group.obs_shape if valid is None else (int(valid[index].sum()),)
-    dtype = np.dtype(group.obs_dtype)
-    low, high = (-np.inf, np.inf) if np.issubdtype(dtype, np.floating) else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    plain = spaces.Box(low, high, shape, dtype.type)  # type: ignore[arg-type]
+    """The observation space of one agent, without padding: a box, or a dictionary of named ones."""
+    obs = without_padding(group, group.blank(), index)
+    plain = spaces.Dict({name: box(x) for name, x in obs.items()}) if isinstance(obs, dict) else box(obs)
     if not masked or not isinstance(group.action, (Discrete, MultiDiscrete)):
         return plain
     masks = [spaces.Box(0, 1, (n,), np.int8) for n in group.action.parts]
     whole = masks[0] if isinstance(group.action, Discrete) else spaces.Tuple(masks)
     return spaces.Dict({"observation": plain, "action_mask": whole})
+
+
+def without_padding(group: Group, obs: Any, index: int) -> Any:
+    """What the agent number `index` sees of its group's observation [n, ...]; an array with padding becomes a vector of
+    what is real in it."""
+    own, valid = jax.tree.map(lambda x: x[index], obs), group.obs_valid()
+    if valid is None:
+        return own
+    return jax.tree.map(lambda x, real: x if real.all() else x[real[index]], own, valid)
+
+
+def box(like: np.ndarray) -> spaces.Box:
+    """Everything in the shape and dtype of an array."""
+    low, high = -np.inf, np.inf
+    if not np.issubdtype(like.dtype, np.floating):
+        low, high = np.iinfo(like.dtype).min, np.iinfo(like.dtype).max
+    return spaces.Box(low, high, like.shape, like.dtype.type)  # type: ignore[arg-type]
 
 
 def chosen(space: Space) -> spaces.Space:

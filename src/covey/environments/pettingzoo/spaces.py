@@ -1,8 +1,9 @@
-"""Gymnasium's spaces as covey's: what an agent sees as one array, and what it does as one of four spaces."""
+"""Gymnasium's spaces as covey's: what an agent sees as named fields, and what it does as one of four spaces."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,44 +11,123 @@ from gymnasium import spaces
 
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Field, MultiDiscrete, Space
+from covey.environments.pettingzoo.masks import mask_key
 
-MASKED = {"observation", "action_mask"}
-"""Keys of a dictionary observation that carries legal actions, as PettingZoo's classic games do."""
+OBSERVATION = {"observation", "obs"}
+"""Keys under which dictionary observations keep what an agent sees, beside a mask and a state."""
+
+STATE = "state"
+"""The key of a global state in a dictionary observation."""
+
+NO_BOUND = 1e9
+"""Bounds of an action at or beyond this stand for "no bound", as wrappers write it: the largest float, for instance."""
 
 
-class Seen(NamedTuple):
-    """How observations of `space` become an array. Agents with equal `field` are of one kind."""
+# ---------------------------------------------------------------------------------------------------------------------
+# What agents see
+
+
+class Part(NamedTuple):
+    """One field of an observation, and where it is found in it."""
 
     field: Field
-    space: spaces.Space  # without the mask
-    masked: bool  # the mask comes with the observation
+    path: tuple[Any, ...]  # keys that lead to it
+    space: spaces.Space
+    scale: float = 1.0
 
     def array(self, observation: Any) -> np.ndarray:
-        """The array of one observation, in the field's shape and type; ValueError where it does not fit."""
-        if self.masked:
-            observation = observation["observation"]
+        """This part of one observation, in the field's shape and type; ValueError where it does not fit."""
+        for key in self.path:
+            observation = observation[key]
         flat = observation if isinstance(self.space, spaces.Box) else spaces.flatten(self.space, observation)
         array = np.asarray(flat, self.field.dtype)
         if array.shape != self.field.shape and not (array.shape == () and self.field.shape == (1,)):
             raise ValueError(f"it has the shape {array.shape} and its space {self.field.shape}")
-        return array
+        return array if self.scale == 1.0 else array * np.float32(self.scale)
 
 
-def seen(space: spaces.Space, agent: str) -> Seen:
-    """How `agent` sees. BadInput where an observation has no fixed size."""
-    masked = isinstance(space, spaces.Dict) and set(space.spaces) == MASKED
-    inner = space["observation"] if masked else space  # type: ignore[index]
-    if isinstance(inner, spaces.Box):
-        dtype = "uint8" if inner.dtype == np.uint8 else "float32"
-        return Seen(Field("observation", inner.shape or (1,), dtype=dtype), inner, masked)
+class Seen(NamedTuple):
+    """How observations become one array. Agents with equal `fields` are of one kind."""
+
+    parts: tuple[Part, ...]
+    mask: str | None = None  # the key of the legal actions, where they come with the observation
+    state: str | None = None  # the key of the global state, where it comes with the observation
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return tuple(part.field for part in self.parts)
+
+    def array(self, observation: Any) -> np.ndarray:
+        """All fields of one observation, as the group's array holds them; ValueError where they do not fit."""
+        if len(self.parts) == 1:
+            return self.parts[0].array(observation)
+        return np.concatenate([part.array(observation).ravel() for part in self.parts])
+
+
+def seen(space: spaces.Space, action: Space, agent: str) -> Seen:
+    """How `agent`, whose actions are `action`, sees. BadInput where an observation has no fixed size.
+
+    A key called `state` beside a mask or an `observation` is the global state; anywhere else it is the agent's own.
+    """
+    keys = space.spaces if isinstance(space, spaces.Dict) else {}
+    mask = mask_key(keys, action, agent)
+    others = set(keys) - {mask, STATE}
+    state = STATE if STATE in keys and others and (mask is not None or others & OBSERVATION) else None
+    found = [part for part in leaves(space, (), agent) if not part.path or part.path[0] not in (mask, state)]
+    if not found:
+        raise BadInput(f"the agent {agent!r} observes nothing: give its observation space at least one number.")
+    return Seen(of_one_type(found), mask, state)
+
+
+def leaves(space: spaces.Space, path: tuple[Any, ...], agent: str) -> Iterator[Part]:
+    """The parts of a space: one for each entry of a dictionary or tuple, at any depth."""
+    name = ".".join(map(str, path)) or "observation"
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        entries = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
+        for key, inner in entries:
+            yield from leaves(inner, (*path, key), agent)
+    elif isinstance(space, spaces.Box):
+        if math.prod(space.shape):
+            dtype = "uint8" if is_picture(space) else "float32"
+            yield Part(Field(name, space.shape or (1,), dtype=dtype), path, space)
+    else:
+        yield Part(Field(name, (flat_size(space, agent),)), path, space)
+
+
+def flat_size(space: spaces.Space, agent: str) -> int:
+    """Numbers in gymnasium's `flatten` of a space. BadInput where that changes."""
     try:
-        size = spaces.flatdim(inner)
+        return spaces.flatdim(space)
     except (NotImplementedError, ValueError) as error:
         raise BadInput(
-            f"the agent {agent!r} observes a {type(inner).__name__}, whose size changes from step to step: networks "
+            f"the agent {agent!r} observes a {type(space).__name__}, whose size changes from step to step: networks "
             "need arrays of one size, so wrap the environment to give one."
         ) from error
-    return Seen(Field("observation", (size,)), inner, masked)
+
+
+def of_one_type(parts: list[Part]) -> tuple[Part, ...]:
+    """Parts that can share one array: where their types differ they become float32, and pictures go from 0 to 1."""
+    if len({part.field.dtype for part in parts}) == 1:
+        return tuple(parts)
+    scales = [1.0 / 255.0 if is_picture(part.space) else 1.0 for part in parts]
+    return tuple(
+        part._replace(field=part.field._replace(dtype="float32"), scale=scale)
+        for part, scale in zip(parts, scales, strict=True)
+    )
+
+
+def is_picture(space: spaces.Space) -> bool:
+    """Bytes from 0 to 255 in rows and columns. Other bytes are numbers like any others: counts, boards, flags."""
+    return (
+        isinstance(space, spaces.Box)
+        and space.dtype == np.uint8
+        and len(space.shape) >= 2
+        and bool((space.low == 0).all() and (space.high == 255).all())
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What agents do
 
 
 class Done(NamedTuple):
@@ -63,10 +143,11 @@ def done(space: spaces.Space, agent: str) -> Done:
         case spaces.Discrete():
             start = int(space.start)
             return Done(Discrete(int(space.n)), lambda action: int(action) + start)
-        case spaces.MultiDiscrete() if space.nvec.ndim == 1:
-            starts = np.asarray(space.start)
+        case spaces.MultiDiscrete():
+            starts = np.ravel(space.start)
             return Done(
-                MultiDiscrete(tuple(map(int, space.nvec))), lambda action: (action + starts).astype(space.dtype)
+                MultiDiscrete(tuple(map(int, space.nvec.ravel()))),
+                lambda action: (action + starts).reshape(space.shape).astype(space.dtype),
             )
         case spaces.MultiBinary():
             shape = space.shape
@@ -75,17 +156,49 @@ def done(space: spaces.Space, agent: str) -> Done:
             )
         case spaces.Box() if not np.issubdtype(space.dtype, np.floating):  # type: ignore[arg-type]
             reason = "chooses whole numbers from a box: make the space a MultiDiscrete"
-        case spaces.Box() if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-            reason = "acts in a box without bounds, and nobody knows how far to explore: give the box finite bounds"
+        case spaces.Box() if not math.prod(space.shape):
+            reason = "has nothing to choose: give its action space at least one number"
+        case spaces.Box() if not bounded(space):
+            reason = (
+                "acts in a box without bounds (or with bounds so wide that they mean none), and nobody knows how far "
+                "to explore: give the box bounds that are useful"
+            )
+        case spaces.Box() if not (space.low <= space.high).all():
+            reason = "acts in a box with a low above its high: exchange the two"
         case spaces.Box():
-            low, high = (tuple(map(float, bound.ravel())) for bound in (space.low, space.high))
-            return Done(Box(low, high), lambda action: inside(action, space))
+            return boxed(space)
         case _:
             reason = (
-                f"acts in a {type(space).__name__}, and covey learns Discrete, MultiDiscrete (of one dimension), "
-                "MultiBinary and Box actions: wrap the environment to take one of these"
+                f"acts in a {type(space).__name__}, and covey learns Discrete, MultiDiscrete, MultiBinary and Box "
+                "actions: wrap the environment to take one of these"
             )
     raise BadInput(f"the agent {agent!r} {reason}.")
+
+
+def bounded(space: spaces.Box) -> bool:
+    """Are all bounds numbers that somebody meant? NaN and infinity are not, nor is the largest float."""
+    return bool((np.abs(space.low) < NO_BOUND).all() and (np.abs(space.high) < NO_BOUND).all())
+
+
+def boxed(space: spaces.Box) -> Done:
+    """As `done`, of a box: a part whose bounds are the same number has that number, and nothing is chosen there."""
+    low, high = space.low.ravel(), space.high.ravel()
+    free = low < high
+    if free.all():
+        return Done(Box(bounds(low), bounds(high)), lambda action: inside(action, space))
+
+    def completed(action: Any) -> np.ndarray:
+        whole = low.copy()
+        whole[free] = action
+        return inside(whole, space)
+
+    if not free.any():
+        return Done(Discrete(1), lambda action: inside(low, space))
+    return Done(Box(bounds(low[free]), bounds(high[free])), completed)
+
+
+def bounds(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(map(float, values))
 
 
 def inside(action: np.ndarray, space: spaces.Box) -> np.ndarray:

@@ -16,11 +16,12 @@ from covey.environments.routing import topologies
 from covey.environments.routing.build import Options, build
 from covey.environments.routing.network import Network
 from covey.environments.routing.paths import shortest_paths, tunnel_paths
-from covey.environments.routing.readers import Matrices, Tunnels, read
+from covey.environments.routing.readers import BESIDE, Matrices, Tunnels, read
 from covey.environments.routing.topologies import Topology
 from covey.environments.routing.traffic import gravity, moments
 from covey.environments.routing.world import Control, Payoff, Routing, Setting, Sight
 
+NONE = "none"  # instead of a path of matrices: synthetic traffic
 TICKS = 7  # ticks a step: router delay 2 + link delay 5 of the demo
 
 
@@ -132,14 +133,15 @@ def abilene(
     """
     network, paths = topologies.abilene()
     demand = gravity(network, steps, seed=traffic_seed, pairs=paths.pairs, target=target)
-    train, test = _chronological(demand, 0.75)
+    cut = round(0.75 * len(demand))
+    train, test = demand[:cut, None], demand[cut:, None]
     options = Options(control, False, history, setting, see, payoff, False, 0.0, 0.0, failure_rate, time_limit)
     return build("routing/abilene", paths, train, test, options, whole_test=True)
 
 
 def from_file(
     path: str,
-    matrices: str | None = None,
+    matrices: str | None = BESIDE,
     tunnels: str | None = None,
     grammar: str | None = None,
     capacity: float | None = None,
@@ -160,10 +162,11 @@ def from_file(
 
     Args:
         path: the topology file.
-        matrices: file or folder of demand matrices; by default what lies beside the topology; without any, synthetic.
+        matrices: file or folder of demand matrices; "beside": what lies beside the topology or in it, else synthetic;
+            "none": synthetic.
         tunnels: file of candidate paths; by default what lies beside the topology, else shortest paths.
         grammar: how the file is written, where its name and content do not say.
-        capacity: capacity of links that state none.
+        capacity: capacity of links that state none for certain.
         control: "path": ingress routers split over whole paths; "hop": every router splits over next hops.
         see: "own": what a router can measure itself; "probe": also the last utilization of every link.
         setting: "predictive": act before the step's matrix is seen; "omniscient": after.
@@ -182,6 +185,7 @@ def from_file(
     if not 0 < train_share < 1:
         raise BadInput(f"`train_share` must lie between 0 and 1, got {train_share}.")
     _check_scale(demand_scale)
+    matrices = None if matrices == NONE else matrices
     network, found, listed = read(path, matrices=matrices, tunnels=tunnels, grammar=grammar, capacity=capacity)
     asked = None if found is None else _asked(path, network, found, listed)
     candidates = tunnel_paths(network, listed) if listed else shortest_paths(network, paths, pairs=asked)
@@ -189,7 +193,7 @@ def from_file(
         demand = gravity(network, 2016, seed=traffic_seed, pairs=candidates.pairs, target=target)
     else:
         demand = found.demands(candidates.pairs)
-    train, test = _chronological(demand * demand_scale, train_share)
+    train, test = _played(demand * demand_scale, train_share, time_limit, history)
     options = Options(control, False, history, setting, see, payoff, False, 0.0, 0.0, failure_rate, time_limit)
     return build(f"routing:{Path(path).name}", candidates, train, test, options, whole_test=True)
 
@@ -231,7 +235,17 @@ def _check_scale(scale: float) -> None:
         raise BadInput(f"`demand_scale` must be a positive number, got {scale}.")
 
 
-def _chronological(demand: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Demands [N, D] as [N, 1, D], the first `share` of them and the rest."""
-    cut = round(len(demand) * share)
-    return demand[:cut, None], demand[cut:, None]
+def _played(demand: np.ndarray, share: float, limit: int, history: int) -> tuple[np.ndarray, np.ndarray]:
+    """Demands [N, D] for training and for evaluation, [M, 1, D], each long enough for an episode with its history.
+
+    Where there are too few matrices they are played again and again: in training from every one of them on, in
+    evaluation each equally often. A single one serves both.
+    """
+    cut = min(max(round(len(demand) * share), 1), max(len(demand) - 1, 1))
+    train, test = demand[:cut, None], demand[cut if len(demand) > 1 else 0 :, None]
+    if len(train) < limit + history:
+        train = np.resize(train, (len(train) + limit + history - 1, *train.shape[1:]))
+    if len(test) < 1 + history:
+        rounds = -(-limit // len(test))
+        test = np.resize(test, (history + rounds * len(test), *test.shape[1:]))
+    return train, test

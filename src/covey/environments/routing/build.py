@@ -67,7 +67,7 @@ def build(
         wiring=wiring,
         bank=_bank(paths, train, test, down),
         failures=_failures(wiring, hops, paths, down),
-        unit=float(train.mean((0, 1)).max()),
+        unit=float((train if train.any() else test).mean((0, 1)).max()),
         penalty=options.penalty,
         bonus=options.bonus,
         failure_rate=options.failure_rate,

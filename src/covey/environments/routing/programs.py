@@ -70,12 +70,14 @@ def path_optimum(
         spread[:, paths.valid & (paths.incidence[..., avoid] == 0)] = splits[:, left.valid]
         return PathOptimum(optimum, spread)
     demands = _checked(demands, len(paths.pairs))
+    different, which = _different(demands)
 
     def solve() -> tuple[np.ndarray, ...]:
         per_block = max(1, BLOCK // int(paths.valid.sum()))
-        return (np.concatenate([_solve_paths(paths, block, tie) for block in _blocks(demands, per_block)]),)
+        return (np.concatenate([_solve_paths(paths, block, tie) for block in _blocks(different, per_block)]),)
 
-    (splits,) = cached("path", (paths.digest, demands, tie), solve) if cache else solve()
+    (splits,) = cached("path", (paths.digest, different, tie), solve) if cache else solve()
+    splits = splits[which]
     return PathOptimum(max_utilization(paths.network, loads(paths, splits, demands)), splits)
 
 
@@ -120,6 +122,13 @@ def best_constant_split(paths: Paths, demands: np.ndarray, *, cache: bool = True
         return (_solve_constant(paths, demands),)
 
     return (cached("constant", (paths.digest, demands), solve) if cache else solve())[0]
+
+
+def _different(demands: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the demands without repetitions, in the order of their first appearance; which of them each one is)."""
+    _, first, which = np.unique(demands, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return demands[first[order]], np.argsort(order)[which.reshape(-1)]
 
 
 # ----------------------------------------------------------------------------------------------------- path programs

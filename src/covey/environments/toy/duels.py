@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
+from covey.core.registry import part
 from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments.toy.chance import chance, need_time
 
@@ -117,5 +118,6 @@ def duel(lives: int = 3, time_limit: int = 8, fixed: bool = False) -> DuelToy:
     return DuelToy(lives, time_limit, fixed)
 
 
+@part
 def _follow_signal(now: TimeStep, key: Any) -> Groups:
     return {side: jnp.argmax(now.obs[side][:, :3], axis=-1).astype(jnp.int32) for side in SIDES}

@@ -13,6 +13,7 @@ from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep
+from covey.environments.neighbors import check_nearest, nearest_neighbors
 from covey.environments.toy.chance import chance, need_time
 
 
@@ -36,17 +37,19 @@ class ContinuousToy(eqx.Module):
     Action: Box [-1, 1]², in strides; actions beyond are clipped.
     Reward, shared: minus the squared distance from the centroid to the target, after the move.
     Ending: the time limit only; the discount is always 1. There is no global state.
+    Neighbors, where asked for (`nearest`): the nearest agents, the nearest first.
     """
 
     stride: float
     time_limit: int = eqx.field(static=True)
     fixed: bool = eqx.field(static=True)
+    nearest: int = eqx.field(static=True, default=0)
 
     @property
     def spec(self) -> Spec:
         obs = (Field("offset", (2,), "plane units"), Field("position", (2,), "plane units"))
         mover = Group(("mover_0", "mover_1", "mover_2"), obs, Box((-1.0, -1.0), (1.0, 1.0)))
-        return Spec("toy/continuous", Table({"mover": mover}), self.time_limit, shared_reward=True)
+        return Spec("toy/continuous", Table({"mover": mover}), self.time_limit, True, neighborhood=self.nearest)
 
     def reset(self, key: Any) -> tuple[Movers, TimeStep]:
         draw = jax.random.uniform(chance(self.fixed, key, 0), (4, 2), minval=-1.0)
@@ -78,13 +81,14 @@ class ContinuousToy(eqx.Module):
         return {"optimal": lambda: Scripted(self.spec, ("mover",), CloseOffset(self.stride))}
 
     def _show(self, state: Movers, reward: Any) -> TimeStep:
-        offset = jnp.broadcast_to(_offset(state), (3, 2))
+        offset, alive = jnp.broadcast_to(_offset(state), (3, 2)), {"mover": jnp.ones(3, bool)}
         return TimeStep(
             obs={"mover": jnp.concatenate([offset, state.position - state.position.mean(axis=0)], axis=1)},
             reward={"mover": jnp.full(3, reward, jnp.float32)},
             discount={"mover": jnp.ones(3, jnp.float32)},
-            alive={"mover": jnp.ones(3, bool)},
+            alive=alive,
             last=state.clock >= self.time_limit,
+            neighbors=nearest_neighbors({"mover": state.position}, alive, self.nearest),
         )
 
 
@@ -97,18 +101,20 @@ class CloseOffset(eqx.Module):
         return {"mover": jnp.clip(now.obs["mover"][:, :2] / self.stride, -1.0, 1.0)}
 
 
-def continuous(time_limit: int = 8, stride: float = 0.5, fixed: bool = False) -> ContinuousToy:
+def continuous(time_limit: int = 8, stride: float = 0.5, fixed: bool = False, nearest: int = 0) -> ContinuousToy:
     """Three agents move their centroid onto a target.
 
     Args:
         time_limit: Length of an episode, in steps.
         stride: How far an action of 1 moves an agent, in plane units.
         fixed: Make every episode the same, whatever the key.
+        nearest: How many of the nearest agents each agent lists as neighbors.
     """
     need_time(time_limit)
     if not stride > 0:
         raise BadInput(f"the stride is {stride}: agents that cannot move need a stride above 0.")
-    return ContinuousToy(stride, time_limit, fixed)
+    check_nearest(nearest, 2)
+    return ContinuousToy(stride, time_limit, fixed, nearest)
 
 
 def _offset(state: Movers) -> Any:

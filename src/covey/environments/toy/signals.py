@@ -13,6 +13,7 @@ import numpy as np
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
+from covey.core.registry import part
 from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments.toy.chance import chance, need_time
 
@@ -151,6 +152,7 @@ def _share(flags: Groups) -> Any:
     return jnp.concatenate([flags[name] for name in sorted(flags)]).astype(jnp.float32).mean()
 
 
+@part
 def _follow_signal(now: TimeStep, key: Any) -> Groups:
     signals = {"a": now.obs["a"][:, :3], "b": now.obs["b"]}
     return {name: jnp.argmax(signal, axis=-1).astype(jnp.int32) for name, signal in signals.items()}

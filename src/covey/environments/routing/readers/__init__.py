@@ -6,7 +6,7 @@
 | `sndlib-xml` | XML | XML, a file each, or in the topology | - |
 | `graphml` | GraphML (Topology Zoo, yEd) | plain | - |
 | `gml` | GML (Topology Zoo, topohub) | plain | - |
-| `json` | node-link JSON (FIGRET, DOTE, Teal, topohub) | plain `.hist` | `*.hist`, `tunnels.txt` |
+| `json` | node-link JSON (FIGRET, DOTE, Teal, topohub) | plain `.hist`, or in the topology | `*.hist`, `tunnels.txt` |
 | `repetita` | `.graph` | `.demands`, a file each | `<stem>.demands`, `<stem>.*.demands` |
 | `cfr-rl` | text | plain, in units of 100 bytes in 5 minutes | `<name>TM*` |
 
@@ -19,15 +19,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from covey.core.errors import BadInput, unknown
 from covey.environments.routing.network import Network
-from covey.environments.routing.readers import cfrrl, figret, graphs, repetita, sndlib, sndlib_xml
+from covey.environments.routing.readers import (
+    cfrrl,
+    figret,
+    gml,
+    graphml,
+    node_link,
+    repetita,
+    sndlib,
+    sndlib_xml,
+)
 from covey.environments.routing.readers.common import UNSTATED, Matrices, Parsed, Tunnels, natural, read_text, stack
 from covey.environments.routing.readers.figret import read_optima, read_tunnels
 
-__all__ = ["GRAMMARS", "Matrices", "Tunnels", "read", "read_matrices", "read_optima", "read_tunnels"]
+__all__ = ["BESIDE", "GRAMMARS", "Matrices", "Tunnels", "read", "read_matrices", "read_optima", "read_tunnels"]
+
+
+BESIDE = "beside"
+"""Instead of a path: the matrices that lie beside a topology, or in it."""
 
 
 def _nothing(path: Path) -> list[Path]:
@@ -46,9 +59,9 @@ class Grammar(NamedTuple):
 GRAMMARS = {
     "sndlib": Grammar(sndlib.recognizes, sndlib.read_network),
     "sndlib-xml": Grammar(sndlib_xml.recognizes, sndlib_xml.read_network),
-    "graphml": Grammar(graphs.recognizes_graphml, graphs.read_graphml),
-    "gml": Grammar(graphs.recognizes_gml, graphs.read_gml),
-    "json": Grammar(graphs.recognizes_json, graphs.read_json, beside=figret.beside),
+    "graphml": Grammar(graphml.recognizes, graphml.read_network),
+    "gml": Grammar(gml.recognizes, gml.read_network),
+    "json": Grammar(node_link.recognizes, node_link.read_network, beside=figret.beside),
     "repetita": Grammar(repetita.recognizes, repetita.read_network, beside=repetita.beside),
     "cfr-rl": Grammar(cfrrl.recognizes, cfrrl.read_network, cfrrl.read_matrices, cfrrl.beside),
 }
@@ -57,17 +70,17 @@ GRAMMARS = {
 def read(
     path: str | Path,
     *,
-    matrices: str | Path | Iterable[str | Path] | Literal[False] | None = None,
+    matrices: str | Path | Iterable[str | Path] | None = BESIDE,
     tunnels: str | Path | None = None,
     grammar: str | None = None,
     capacity: float | None = None,
 ) -> tuple[Network, Matrices | None, Tunnels | None]:
     """(network, matrices, tunnels) of a topology file and what belongs to it.
 
-    `matrices` is a file, a folder, or several files; None takes what lies beside the topology (stacked in natural order
-    of the file names) or in it; False takes none. They come back in the unit of the network, where both state one.
-    `capacity` is given to links for which the file states none. `grammar` is a key of `GRAMMARS`, for files that are
-    not recognized by themselves.
+    `matrices` is a file, a folder, or several files; the topology itself stands for the matrix in it. `BESIDE` takes
+    what lies beside the topology (stacked in natural order of the file names) or in it, None takes none. They come back
+    in the unit of the network, where both state one. `capacity` is given to links for which the file states none for
+    certain. `grammar` is a key of `GRAMMARS`, for files that are not recognized by themselves.
     """
     path = Path(path)
     text = read_text(path)
@@ -75,11 +88,17 @@ def read(
     if name not in GRAMMARS:
         raise unknown("grammar", name, GRAMMARS)
     network, inside = GRAMMARS[name].read_network(path, text, capacity)
-    if matrices is None:
+    demand = inside
+    if matrices == BESIDE:
         found = GRAMMARS[name].beside(path)
+        if found and inside is not None:
+            what = f"holds demands, and {found[0].name} lies beside it"
+            raise BadInput(f"{path} {what}: pass one of the two as matrices=, or move the other away.")
         demand = read_matrices(found, network, grammar=name) if found else inside
-    else:
-        demand = None if matrices is False else read_matrices(matrices, network, grammar=name)
+    elif matrices is None:
+        demand = None
+    elif inside is None or not isinstance(matrices, str | Path) or Path(matrices).resolve() != path.resolve():
+        demand = read_matrices(matrices, network, grammar=name)
     if tunnels is None and name == "json" and (path.parent / "tunnels.txt").is_file():
         tunnels = path.parent / "tunnels.txt"
     listed = None if tunnels is None else read_tunnels(Path(tunnels), len(network.nodes))

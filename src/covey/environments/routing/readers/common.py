@@ -55,6 +55,7 @@ class Arc(NamedTuple):
     weight: float = 1.0
     delay: float = 0.0  # milliseconds
     line: int = 0  # 0: unknown
+    doubt: str = ""  # why the capacity is nan, as what follows "the link A→B"
 
 
 class Parsed(NamedTuple):
@@ -107,7 +108,9 @@ def numbers(path: Path, line: int, words: Sequence[str], count: int) -> np.ndarr
 
 
 def is_number(word: Any) -> bool:
-    """Can `float` read it?"""
+    """Can `float` read it? Truth values are no numbers."""
+    if isinstance(word, bool):
+        return False
     try:
         float(word)
     except (TypeError, ValueError):
@@ -166,7 +169,8 @@ def _checked(path: Path, nodes: Sequence[str], arc: Arc, capacity: float | None)
         raise fail(path, arc.line, f"the link {ends} leads back to its own node; remove it.")
     if math.isnan(arc.capacity):
         if capacity is None:
-            raise fail(path, arc.line, f"the link {ends} has no capacity; add one, or pass capacity= for all of these.")
+            what = f"{arc.doubt}; state one rate" if arc.doubt else "has no capacity; add one"
+            raise fail(path, arc.line, f"the link {ends} {what}, or pass capacity= for all of these.")
         arc = arc._replace(capacity=float(capacity))
     for what in ("capacity", "weight"):
         value = getattr(arc, what)

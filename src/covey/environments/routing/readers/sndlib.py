@@ -39,7 +39,13 @@ class Word(NamedTuple):
     line: int
 
 
-Item = Word | list  # a word, or a list in parentheses
+class Enclosed(list):
+    """What stands in parentheses, with the line where they open."""
+
+    line = 0
+
+
+Item = Word | Enclosed
 
 
 def recognizes(path: Path, text: str) -> bool:
@@ -51,11 +57,15 @@ def read_network(path: Path, text: str, capacity: float | None = None) -> Parsed
     """The network, with the demands of the file as one matrix where there are any."""
     sections = _sections(path, text)
     names, coordinates = [], []
-    for name, place in _rows(path, sections, "NODES", [Word, list]):
+    for name, place, *options in _nodes(path, sections):
+        if any(options):
+            raise fail(
+                path, name.line, f"what stands behind the place of node {name.text} has no meaning here; drop it."
+            )
         names.append(name.text)
         coordinates.append(_numbers(path, place, 2, name.line))
     arcs = []
-    for _, ends, preinstalled, *_, modules in _rows(path, sections, "LINKS", [Word, list, *[Word] * 4, list]):
+    for _, ends, preinstalled, *_, modules in _rows(path, sections, "LINKS", [Word, Enclosed, *[Word] * 4, Enclosed]):
         source, target, line = _ends(path, names, ends)
         installed = float(_numbers(path, [preinstalled], 1, line)[0])
         arcs.append(Arc(source, target, usable(installed, _numbers(path, modules, None, line)[::2]), line=line))
@@ -82,12 +92,13 @@ def undirected(arcs: list[Arc]) -> bool:
 # -------------------------------------------------------------------------------------------------------------- parsing
 def _sections(path: Path, text: str) -> dict[str, list[Item]]:
     """The content of each section, parentheses as nested lists."""
-    stack: list[list[Item]] = [[]]
+    stack = [Enclosed()]
     line = 1
     for line, row in enumerate(text.splitlines(), 1):
         for word in re.findall(r"[()]|[^\s()]+", "" if row.startswith("?") else row.partition("#")[0]):
             if word == "(":
-                stack.append([])
+                stack.append(Enclosed())
+                stack[-1].line = line
             elif word != ")":
                 stack[-1].append(Word(word, line))
             elif len(stack) > 1:
@@ -95,13 +106,28 @@ def _sections(path: Path, text: str) -> dict[str, list[Item]]:
             else:
                 raise fail(path, line, "a parenthesis closes that was never opened; correct it.")
     if len(stack) > 1:
-        raise fail(path, line, "a parenthesis is still open at the end; the file may be cut off.")
+        raise fail(path, stack[-1].line, "a parenthesis is opened that is never closed; the file may be cut off.")
     top = stack[0]
     return {
         name.text: content
         for name, content in zip(top[::2], top[1::2], strict=False)
-        if isinstance(name, Word) and isinstance(content, list)
+        if isinstance(name, Word) and isinstance(content, Enclosed)
     }
+
+
+def _nodes(path: Path, sections: dict[str, list[Item]]) -> Iterable[list]:
+    """The rows of NODES: a name, a place, and up to two optional lists."""
+    rows: list[list[Item]] = []
+    for item in sections.get("NODES", []):
+        if isinstance(item, Word):
+            rows.append([item])
+        elif rows:
+            rows[-1].append(item)
+        if not rows or len(rows[-1]) > 4 or (isinstance(item, Word) and len(rows) > 1 and len(rows[-2]) < 2):
+            raise fail(path, item.line, "a row of NODES should be a name and its place; compare it with the others.")
+    if not rows or len(rows[-1]) < 2:
+        raise fail(path, 0, "there is no section NODES, or its last row has no place; the file may be cut off.")
+    return rows
 
 
 def _rows(path: Path, sections: dict[str, list[Item]], title: str, kinds: list[type]) -> Iterable[tuple]:
@@ -112,8 +138,9 @@ def _rows(path: Path, sections: dict[str, list[Item]], title: str, kinds: list[t
     for start in range(0, len(items), len(kinds)):
         row = items[start : start + len(kinds)]
         if len(row) != len(kinds) or not all(map(isinstance, row, kinds)):
-            line = next((item.line for item in row if isinstance(item, Word)), 0)
-            raise fail(path, line, f"a row of {title} should have {len(kinds)} parts; compare it with the others.")
+            raise fail(
+                path, row[0].line, f"a row of {title} should have {len(kinds)} parts; compare it with the others."
+            )
         yield tuple(row)
 
 
@@ -136,7 +163,7 @@ def _ends(path: Path, names: Iterable[str], ends: list) -> tuple[int, int, int]:
 def _matrix(path: Path, sections: dict[str, list[Item]], names: Iterable[str]) -> Matrices:
     names = tuple(names)
     demands = []
-    for _, ends, unit, value, _ in _rows(path, sections, "DEMANDS", [Word, list, Word, Word, Word]):
+    for _, ends, unit, value, _ in _rows(path, sections, "DEMANDS", [Word, Enclosed, Word, Word, Word]):
         source, target, line = _ends(path, names, ends)
         demands.append((source, target, math.prod(_numbers(path, [unit, value], 2, line)), line))
     meta = [word.text for word in sections.get("META", []) if isinstance(word, Word)]

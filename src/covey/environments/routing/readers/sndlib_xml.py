@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 
 from covey.environments.routing.readers.common import (
     UNSTATED,
@@ -27,6 +26,7 @@ from covey.environments.routing.readers.common import (
     from_demands,
     numbers,
 )
+from covey.environments.routing.readers.elements import line_of, parse_xml
 from covey.environments.routing.readers.sndlib import UNITS, undirected, usable
 
 
@@ -37,7 +37,7 @@ def recognizes(path: Path, text: str) -> bool:
 
 def read_network(path: Path, text: str, capacity: float | None = None) -> Parsed:
     """The network, with the demands of the file as one matrix where there are any."""
-    root = _parse(path, text)
+    root = parse_xml(path, text)
     names, coordinates = [], []
     for node in root.iterfind("networkStructure/nodes/node"):
         names.append(node.get("id", ""))
@@ -47,14 +47,14 @@ def read_network(path: Path, text: str, capacity: float | None = None) -> Parsed
         source, target = _ends(path, link, names)
         installed = _number(path, link, "preInstalledModule/capacity", 0.0)
         modules = [_number(path, m, "capacity") for m in link.iterfind("additionalModules/addModule")]
-        arcs.append(Arc(source, target, usable(installed, modules), line=_line(link)))
+        arcs.append(Arc(source, target, usable(installed, modules), line=line_of(link)))
     network = assemble(path, names, arcs, both=undirected(arcs), coordinates=coordinates, capacity=capacity)
     return Parsed(network, _matrix(path, root, names) if root.find("demands/demand") is not None else None)
 
 
 def read_matrices(path: Path, text: str, nodes: tuple[str, ...]) -> Matrices:
     """The one matrix of a file."""
-    return _matrix(path, _parse(path, text), nodes)
+    return _matrix(path, parse_xml(path, text), nodes)
 
 
 def _matrix(path: Path, root: Element, names: Sequence[str]) -> Matrices:
@@ -64,45 +64,24 @@ def _matrix(path: Path, root: Element, names: Sequence[str]) -> Matrices:
     for demand in root.iterfind("demands/demand"):
         source, target = _ends(path, demand, names)
         value = _number(path, demand, "demandValue") * _number(path, demand, "routingUnit", 1.0)
-        demands.append((source, target, value, _line(demand)))
+        demands.append((source, target, value, line_of(demand)))
     unit = UNITS.get((root.findtext("meta/unit") or "").strip(), UNSTATED)
     return from_demands(path, len(names), demands, unit, (root.findtext("meta/time") or "").strip() or None)
 
 
 # -------------------------------------------------------------------------------------------------------------- parsing
-def _parse(path: Path, text: str) -> Element:
-    """The tree, without namespaces, with the line of every element as its attribute `line`."""
-    parser, builder = expat.ParserCreate(namespace_separator="}"), TreeBuilder()
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        builder.start(tag.rpartition("}")[2], {**attributes, "line": str(parser.CurrentLineNumber)})
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda tag: builder.end(tag.rpartition("}")[2])
-    parser.CharacterDataHandler = builder.data
-    try:
-        parser.Parse(text, True)
-    except expat.ExpatError as error:
-        raise fail(path, error.lineno, f"this is not well-formed XML ({error}); the file may be cut off.") from None
-    return builder.close()
-
-
-def _line(element: Element) -> int:
-    return int(element.get("line", "0"))
-
-
 def _number(path: Path, element: Element, where: str, default: float | None = None) -> float:
     found = element.find(where)
     if found is None:
         if default is None:
-            raise fail(path, _line(element), f"the <{element.tag}> has no {where}; add it.")
+            raise fail(path, line_of(element), f"the <{element.tag}> has no {where}; add it.")
         return default
-    return float(numbers(path, _line(found), (found.text or "").split(), 1)[0])
+    return float(numbers(path, line_of(found), (found.text or "").split(), 1)[0])
 
 
 def _ends(path: Path, element: Element, names: Sequence[str]) -> tuple[int, int]:
     ends = [(element.findtext(end) or "").strip() for end in ("source", "target")]
     for end in ends:
         if end not in names:
-            raise fail(path, _line(element), f"{end!r} is no node of the network; correct it.")
+            raise fail(path, line_of(element), f"{end!r} is no node of the network; correct it.")
     return names.index(ends[0]), names.index(ends[1])
