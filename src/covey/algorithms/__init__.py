@@ -126,7 +126,7 @@ def demand_algorithm(made: Any, what: str) -> Algorithm:
     from covey.core.algorithm import Algorithm
 
     if not isinstance(made, Algorithm):
-        raise BadInput(f"{what} is a {type(made).__name__} and no algorithm (covey.core.algorithm:Algorithm).")
+        raise BadInput(f"{what} is not an algorithm but a {type(made).__name__}.")
     return made
 
 
