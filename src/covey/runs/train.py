@@ -62,7 +62,7 @@ def train(
     """Train `algorithm` in `environment` (ids or objects) for `steps` environment steps of each of `seeds` seeds.
 
     envs: lanes of each seed (default 1, what the preset says, or what a host world has). settings: of the algorithm, by
-    the names that they have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 20_000}`;
+    the names that they have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 9_000}`;
     a mapping stands for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an
     algorithm and an environment given by id; options are the keywords of `covey.make`, and the preset is by default
     what was found for the two (`covey.algorithms.presets`), else "tuned". out: the run folder (default: a new one under
