@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput, Diverged
-from covey.core.types import Box, Groups, Spec, Splits, TimeStep
+from covey.core.types import Box, Field, Group, Groups, Spec, Splits, TimeStep
 
 NAME = "faults"
 """What the loop calls them, beside the names of metrics."""
@@ -39,7 +40,7 @@ def possible(spec: Spec, shown: bool) -> tuple[Fault, ...]:
     if not shown:
         return rewards
     actions = [Fault("action", name) for name, group in groups if isinstance(group.action, (Box, Splits))]
-    seen = [Fault("observation", name) for name, group in groups if _is_float(group.obs_dtype)]
+    seen = [Fault("observation", name) for name, group in groups if any(map(_is_float, group.obs))]
     state = [Fault("state")] if spec.state else []
     return (*actions, *rewards, *seen, *state)
 
@@ -57,12 +58,19 @@ def found(spec: Spec, shown: bool, earned: Groups, now: TimeStep, action: Groups
             case Fault("action", str(name)):
                 return _any_broken(action[name], now.alive[name])
             case Fault("observation", str(name)):
-                valid = spec.groups[name].obs_valid()
-                return jnp.any(jnp.stack([_any_broken(x.obs[name], x.alive[name], valid) for x in (now, then)]))
+                return _unreadable(spec.groups[name], now, name) | _unreadable(spec.groups[name], then, name)
             case _:
                 return ~jnp.isfinite(then.state).all()
 
     return jnp.stack([broken(fault) for fault in possible(spec, shown)])
+
+
+def _unreadable(group: Group, now: TimeStep, name: str) -> Any:
+    """Is anything that the agents of a group observe not finite?"""
+    obs, valid = now.obs[name], group.obs_valid()
+    real = [None] * len(jax.tree.leaves(obs)) if valid is None else jax.tree.leaves(valid)
+    pairs = [(x, r) for x, r in zip(jax.tree.leaves(obs), real, strict=True) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return jnp.any(jnp.stack([_any_broken(x, now.alive[name], r) for x, r in pairs]))
 
 
 def _any_broken(x: Any, alive: Any, valid: Any = None) -> Any:
@@ -71,8 +79,8 @@ def _any_broken(x: Any, alive: Any, valid: Any = None) -> Any:
     return jnp.any(broken if valid is None else broken & valid)
 
 
-def _is_float(dtype: str) -> bool:
-    return np.issubdtype(np.dtype(dtype), np.floating)
+def _is_float(field: Field) -> bool:
+    return np.issubdtype(np.dtype(field.dtype), np.floating)
 
 
 def first(broken: Any, steps: Any) -> Any:
