@@ -47,7 +47,7 @@ def test_ones_own_run_opens_from_anywhere_moved_or_copied(own, tmp_path, monkeyp
     for name in ("moved", "copied"):
         forget(tmp_path)
         assert open_run(tmp_path / name).step == 8
-        assert Path(sys.modules["witness"].__file__).parent == tmp_path
+        assert Path(str(sys.modules["witness"].__file__)).parent == tmp_path
     resumed = covey.train(
         "witness:mine", "witness:make", out=tmp_path / "moved", resume=True, steps=12, episodes=2, quiet=True
     )
