@@ -159,7 +159,7 @@ def test_yaml_of_others(theirs, text, words):
 
 DDPG = "covey.algorithms.ddpg:DDPG"
 BOTH = ["a", "b"]
-CREW = made_of("covey.core.workers:Crew", processes=[], pipes=[], blocks=[])
+PLAN = made_of("covey.core.algorithm:Plan", horizon=3)
 THREE = {"type": "covey.core.types:Discrete", "n": 3}
 NUMBERS = {
     "steps": ({"steps": 10**30}, "the entry 'steps' must be a whole number"),
@@ -178,7 +178,7 @@ NUMBERS = {
     "a kind of part": (made_of(DDPG, groups=BOTH, critic=3), "the field 'critic' of DDPG"),
     "no function": (scripted(3), "the field 'rule' of Scripted must be a function"),
     "partial of a number": (scripted(partial(3)), "must be a function"),
-    "record that is no algorithm": (CREW, "not an algorithm but a Crew"),
+    "record that is no algorithm": (PLAN, "not an algorithm but a Plan"),
     "record that is no environment": ({"environment": {"object": THREE}}, "not an environment but a Discrete"),
     "abstract": (made_of("covey.core.algorithm:Algorithm"), "is not a record with fields"),
     "table of nothing": (made_of("covey.core.types:Table", items=3), "must be a mapping"),
@@ -263,7 +263,7 @@ ABOUTS = {
     "settings as text": lambda a: a | {"identity": a["identity"] | {"settings": "x"}},
     "settings of numbers": lambda a: a | {"identity": a["identity"] | {"settings": {"seeds": 1}}},
     "shapes as a list": lambda a: a | {"shapes": []},
-    "another array": lambda a: a | {"shapes": {".agent": "float32[1000000000000]"}},
+    "identity as a list": lambda a: a | {"identity": ["Random", "toy/discrete", {}]},
     "versions as text": lambda a: a | {"versions": "x"},
     "format as a list": lambda a: a | {"format": []},
 }
