@@ -17,6 +17,7 @@ import pytest
 
 from covey.algorithms import ddpg, ppo, value
 from covey.algorithms.credit import Baseline
+from covey.algorithms.critics import Neighbors
 from covey.algorithms.mean_field import ac as mean_ac
 from covey.algorithms.mean_field import q as mean_q
 from covey.algorithms.mean_field.field import Field
@@ -30,11 +31,19 @@ from covey.core.types import Spec
 from covey.environments import toy
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear
+from covey.nn.encoders import Residual
 from covey.nn.mixers import Monotone
 from covey.testing import laws
 from covey.testing.garble import has_dead, has_padding
 
-WORLDS = {"discrete": toy.discrete, "continuous": toy.continuous, "graph": toy.graph, "duel": toy.duel}
+WORLDS = {
+    "discrete": toy.discrete,
+    "continuous": toy.continuous,
+    "near": functools.partial(toy.continuous, nearest=2),
+    "graph": toy.graph,
+    "duel": toy.duel,
+    "pictures": functools.partial(toy.pictures, size=5),
+}
 SHARED = ("discrete", "continuous", "graph")
 """Worlds that every algorithm is made for that is not about special ones."""
 
@@ -57,6 +66,11 @@ def small_ddpg(alias: Callable[..., ddpg.DDPG], spec: Spec) -> ddpg.DDPG:
     critic = dataclasses.replace(algorithm.critic, width=8)
     replay = Replay(capacity=128, batch=16)
     return dataclasses.replace(algorithm, critic=critic, replay=replay, width=8, horizon=2, updates=1, warmup=0)
+
+
+def small_neighbors(spec: Spec) -> ddpg.DDPG:
+    """MADDPG with a critic of listed neighbors."""
+    return dataclasses.replace(small_ddpg(ddpg.maddpg, spec), critic=Neighbors(8))
 
 
 def small_ppo(alias: Callable[..., ppo.PPO], spec: Spec, **settings: Any) -> ppo.PPO:
@@ -104,6 +118,11 @@ def self_play_row(small: Callable[..., Any], alias: Callable[..., Any], home: st
     return Row(make, ("duel",), home, ("duel",))
 
 
+def picture_row(small: Callable[..., Any], alias: Callable[..., Any], *quick: str, **settings: Any) -> Row:
+    settings |= {"encoder": Residual(width=4, vector=3, channels=(2,)), "shared": False}
+    return Row(functools.partial(small, alias, **settings), quick, worlds=("pictures",))
+
+
 CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, width=8, fits=2, batch=16, recent=2)}
 RECURRENT: dict[str, Any] = {"units": 4, "sequence": 2, "burn_in": 1}
 ALGORITHMS = {
@@ -114,8 +133,10 @@ ALGORITHMS = {
     "khead-maddpg": ddpg_row(ddpg.khead_maddpg, "continuous"),
     "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph"),
     "matd3": ddpg_row(ddpg.matd3, "discrete"),
+    "maddpg-neighbors": Row(small_neighbors, ("duel", "near"), "near", ("graph", "duel", "near")),
     "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
+    "mappo-neighbors": ppo_row(ppo.mappo, "graph", sees="neighbors", shared=False)._replace(worlds=("graph", "duel")),
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
     "vdn": mixing_row(value.vdn, "discrete", shared=False),
     "qmix": mixing_row(value.qmix, "discrete", mixer=Monotone(8)),
@@ -126,6 +147,8 @@ ALGORITHMS = {
     "mf-ppo": field_row(mean_ac.mf_ppo, "continuous"),
     "self-play-mfq": self_play_row(small_field, mean_q.mfq, "duel"),
     "self-play-mappo": self_play_row(small_ppo, ppo.mappo, None, units=4, sequence=2, burn_in=1),
+    "mappo-pictures": picture_row(small_ppo, ppo.mappo, "pictures"),
+    "vdn-pictures": picture_row(small_mixing, value.vdn, "pictures"),
     "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",)),
 }
 

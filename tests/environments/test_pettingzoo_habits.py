@@ -257,8 +257,11 @@ def test_only_pictures_are_scaled(play, kind, most):
 
 def test_a_picture_beside_a_vector(play):
     game = play("picture-and-speed")
-    assert game.spec.groups["a"].obs == (Field("camera", (4, 4, 3)), Field("speed", (2,)))
-    seen = of_a(steps(game, 1), "obs")[1][0]
+    assert game.spec.groups["a"].obs == (Field("camera", (4, 4, 3), dtype="uint8"), Field("speed", (2,)))
+    after = steps(game, 1)[1]
+    np.testing.assert_array_equal(after.obs["a"]["camera"][0, 0], np.full((4, 4, 3), 51))
+    np.testing.assert_array_equal(after.obs["a"]["speed"][0, 0], [0.25, 1.0])
+    seen = observations(game.spec, jax.tree.map(lambda x: x[0], after))["a"][0]
     np.testing.assert_allclose(seen, [0.2] * 48 + [0.25, 1.0], rtol=1e-6)
 
 

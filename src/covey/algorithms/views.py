@@ -21,8 +21,10 @@ both, everybody's from the agent's side; or its own and those of the neighbors t
 class Sight(NamedTuple):
     """What views are made of where encoders come first."""
 
-    obs: Groups  # [n, ...]  as encoders take it
-    state: Any  # [G], or () where the world offers none
+    obs: Groups  # [n, ...]  as encoders take it, or [n, D]
+    state: Any  # [G], or () where the environment offers none
+    alive: Groups = {}  # noqa: RUF012  [n]  where critics see neighbors, as the next
+    neighbors: Groups = {}  # noqa: RUF012  [n, M]  (index, mask)
 
 
 class Views(NamedTuple):
@@ -56,7 +58,7 @@ class Views(NamedTuple):
         seen = self.encoders.inputs(now)
         if self.sees == "own":
             return {name: Sight({name: seen[name]}, ()) for name in self.groups}
-        return dict.fromkeys(self.groups, Sight(seen, state_of(spec, now)))
+        return dict.fromkeys(self.groups, sight_of(spec, self.sees, seen, now))
 
     def look(self, critics: Any, name: str, sight: Any) -> tuple[Any, Any]:
         """The critic of a group, and the views [..., n, G] that it gets of a sight."""
@@ -66,7 +68,7 @@ class Views(NamedTuple):
         arrange = partial(view_of, self.encoders.spec, name, self.sees)
         for _ in range(features[name].ndim - 2):
             arrange = jax.vmap(arrange)
-        return nets[name], arrange(Sight(features, sight.state))
+        return nets[name], arrange(sight._replace(obs=features))
 
 
 def view_size(spec: Spec, name: str, sees: Sees) -> int:
@@ -83,7 +85,7 @@ def view_size(spec: Spec, name: str, sees: Sees) -> int:
 
 def views(spec: Spec, groups: tuple[str, ...], sees: Sees, now: TimeStep) -> Groups:
     """What every agent's critic sees, [n, G] per group."""
-    sight = Sight(observations(spec, now), state_of(spec, now))
+    sight = sight_of(spec, sees, observations(spec, now), now)
     return {name: view_of(spec, name, sees, sight) for name in groups}
 
 
@@ -94,7 +96,8 @@ def view_of(spec: Spec, name: str, sees: Sees, sight: Sight) -> Any:
     if sees == "own":
         return obs[name]
     if sees == "neighbors":
-        around = gathered(table(spec, now.alive, obs), slots(spec, now.alive, now.neighbors[name]))
+        where = slots(spec, sight.alive, sight.neighbors[name])
+        around = gathered(table(spec, sight.alive, obs), where)
         return jnp.concatenate([obs[name], around.reshape(size, -1)], 1)
     if sees == "team":
         team = state or [x.reshape(-1) for x in obs.values()]
@@ -103,6 +106,7 @@ def view_of(spec: Spec, name: str, sees: Sees, sight: Sight) -> Any:
     return jnp.concatenate([obs[name], *rest, *(jnp.broadcast_to(x, (size, len(x))) for x in state)], 1)
 
 
-def state_of(spec: Spec, now: TimeStep) -> Any:
-    """The global state [G], or () where the world offers none."""
-    return now.state.reshape(-1) if spec.state else ()
+def sight_of(spec: Spec, sees: Sees, obs: Groups, now: TimeStep) -> Sight:
+    """What views are made of, where agents observe `obs`."""
+    sight = Sight(obs, now.state.reshape(-1) if spec.state else ())
+    return sight._replace(alive=now.alive, neighbors=now.neighbors) if sees == "neighbors" else sight

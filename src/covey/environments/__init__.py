@@ -29,6 +29,7 @@ WORLDS: dict[str, World] = {
     "toy/continuous": World("covey.environments.toy:continuous", "Three agents move their centroid onto a target."),
     "toy/graph": World("covey.environments.toy:graph", "Four agents on a line split traffic as they are told."),
     "toy/duel": World("covey.environments.toy:duel", "Two sides that are alike strike as they are told."),
+    "toy/pictures": World("covey.environments.toy:pictures", "Two agents read a sign that is anywhere in a picture."),
     "navigation": World("covey.environments.navigation:navigation", "A few agents cover a few landmarks."),
     "pursuit": World("covey.environments.pursuit:pursuit", "Predators chase a prey that runs at random."),
     "matrix/climbing": World("covey.environments.matrix:climbing", "Two players climb past a deep valley."),
@@ -78,7 +79,7 @@ FILES = {"routing": ("matrices", "tunnels")}
 """Schemes whose ids name a file, and their options that may name others."""
 
 
-def make(id: str, **options: Any) -> Any:
+def make(id: str, /, **options: Any) -> Any:
     """The world called `id`, with its maker's keyword `options`.
 
     `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, `pettingzoo:MODULE` for an environment of
@@ -90,7 +91,7 @@ def make(id: str, **options: Any) -> Any:
     return demand_environment(build(id, **options), f"what {id!r} makes")
 
 
-def build(id: str, **options: Any) -> Any:
+def build(id: str, /, **options: Any) -> Any:
     """As `make`, whatever comes of it: for those who want to say more about what is missing."""
     make_it, positional = maker(id)
     return call(make_it, f"the environment {id!r}", options, *positional)

@@ -22,7 +22,7 @@ from scipy.special import stdtrit
 
 from covey import algorithms
 from covey.core import faults
-from covey.core.algorithm import Algorithm
+from covey.core.algorithm import Algorithm, ledgers
 from covey.core.environment import HostEnvironment, Reference, evaluation_world, measures
 from covey.core.errors import BadInput
 from covey.core.interrupts import interruptible, nothing
@@ -38,6 +38,7 @@ from covey.core.loop import (
     split,
     tally,
 )
+from covey.core.optional import offered
 from covey.core.types import Metrics, Run, Spec, Transition
 
 ROOT = 20_270_408
@@ -166,7 +167,8 @@ def evaluator(
 def _rival(environment: Any, episodes: int, between: Callable[[], None]) -> tuple[Reference | None, Callable | None]:
     """The world's reference and, where it can be played on the same episodes, its player (keys [S], step) -> Values."""
     world = evaluation_world(environment)
-    about = world.reference() if hasattr(world, "reference") else None
+    reference = offered(world, "reference")
+    about = None if reference is None else reference()
     if about is None or not about.algorithm or isinstance(world, HostEnvironment):
         return about, None
     rule = algorithms.make(about.algorithm, world)
@@ -242,7 +244,7 @@ def accounts(algorithm: Algorithm, agents: Any, rollout: Transition) -> Metrics:
     `ledger/<group>/earned` (discounted) plus `cut` is `foretold` plus every agent's entry, `together` and `luck`.
     """
     found = {}
-    for name, book in jax.vmap(algorithm.ledgers, (0, 1))(agents, rollout).items():
+    for name, book in jax.vmap(partial(ledgers, algorithm), (0, 1))(agents, rollout).items():
         entries = {"earned": book.earned.sum(-1), "cut": book.cut, "foretold": book.foretold}
         entries |= {"together": book.together.sum(-1), "luck": book.luck.sum(-1)}
         entries |= {agent: book.parts[..., i].sum(-1) for i, agent in enumerate(algorithm.spec.groups[name].names)}
@@ -294,7 +296,7 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int, betwee
 
     def one_round(agents: Any, keys: Any, step: Any) -> Values:
         seeds = keys.shape[0]
-        if hasattr(environment, "reseed"):
+        if offered(environment, "reseed"):
             seed = over_lanes(lambda key: jax.random.randint(key, (), 0, 2**31 - 1))
             environment.reseed(np.asarray(seed(lane_keys(keys, environment.lanes // seeds))).ravel().tolist())
         lanes = environment.lanes // seeds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import resource
 import sys
@@ -77,18 +76,26 @@ def plan(config: Config, abstract: Any) -> MemoryPlan:
     )
 
 
+def demand_room(count: int, what: str) -> None:
+    """BadInput where `what` takes more than so many bytes as this machine has left."""
+    left = machine_memory()
+    if left is not None and count > left:
+        raise BadInput(f"{what} take {_megabytes(count)}, and {_megabytes(left)} are available on this machine.")
+
+
 def large_observations(spec: Spec, networks: int) -> str | None:
     """A warning where agents (or critics) are shown more numbers than people mean to: mostly raw pictures.
 
     networks: their bytes, with the optimizers'.
     """
-    largest = {name: max((field.shape for field in group.obs), key=math.prod) for name, group in spec.groups.items()}
-    shown = {f"an agent of group {name!r}": (spec.groups[name].obs_size, shape) for name, shape in largest.items()}
-    state = sum(field.size for field in spec.state)
-    what, (size, shape) = max([*shown.items(), ("the global state", (state, (state,)))], key=lambda item: item[1][0])
+    shown = {f"an agent of group {name!r}": group.obs for name, group in spec.groups.items()}
+    shown["the global state"] = spec.state
+    counts = {what: sum(field.size for field in seen) for what, seen in shown.items()}
+    what, size = max(counts.items(), key=lambda item: item[1])
     if size < LARGE:
         return None
-    lengths = f" ({' x '.join(map(str, shape))})" if len(shape) > 1 else ""
+    many = [field.shape for field in shown[what] if len(field.shape) > 1]
+    lengths = f" ({', '.join(' x '.join(map(str, shape)) for shape in many)})" if many else ""
     return (
         f"{what} {'has' if what.startswith('the') else 'observes'} {size:,} numbers{lengths} and networks take "
         f"{_megabytes(networks)}, so steps and learning are slow: reduce pictures before, as "

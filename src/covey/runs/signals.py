@@ -90,6 +90,10 @@ class Guarded:
         with self._guarded():
             self._screen.note(sentence)
 
+    def wait(self, sentence: str) -> None:
+        with self._guarded():
+            self._screen.wait(sentence)
+
     def report(self, line: Line, progress: Progress) -> None:
         with self._guarded():
             self._screen.report(line, progress)

@@ -109,7 +109,8 @@ class Lanes:
         game.end([*acting, *waiting], outcome, last, late)
         for agent in (*acting, *waiting):
             seat = game.seats[agent]
-            then.reward[seat.group][lane, seat.index] = game.reward(outcome, agent)
+            paid = outcome.rewards.get(agent, 0.0)
+            then.reward[seat.group][lane, seat.index] = paid if isinstance(paid, float) else game.number(agent, paid)
         for agent in game.over:
             seat = game.seats[agent]
             then.discount[seat.group][lane, seat.index] = 0.0
@@ -145,11 +146,12 @@ class Lanes:
 
     def _demand_finite(self, now: TimeStep) -> None:
         """Everything was finite: looked at once for all lanes and agents, because that is quick."""
-        for what, groups in (("an observation", now.obs), ("a reward", now.reward)):
-            for name, x in groups.items():
+        for name, group in self.spec.groups.items():
+            seen = now.obs[name].values() if isinstance(now.obs[name], dict) else [now.obs[name]]
+            for what, x in (*(("an observation", x) for x in seen), ("a reward", now.reward[name])):
                 fine = np.isfinite(x)
                 if not fine.all():
-                    agent = self.spec.groups[name].names[np.argwhere(~fine)[0][1]]
+                    agent = group.names[np.argwhere(~fine)[0][1]]
                     raise Broken(f"{self.spec.name} gave the agent {agent!r} {what} that is not finite.")
         if now.state is not None and not np.isfinite(now.state).all():
             raise Broken(f"{self.spec.name} has a global state that is not finite.")

@@ -33,7 +33,6 @@ class Part(NamedTuple):
     field: Field
     path: tuple[Any, ...]  # keys that lead to it
     space: spaces.Space
-    scale: float = 1.0
 
     def array(self, observation: Any) -> np.ndarray:
         """This part of one observation, in the field's shape and type; ValueError where it does not fit."""
@@ -43,11 +42,11 @@ class Part(NamedTuple):
         array = np.asarray(flat, self.field.dtype)
         if array.shape != self.field.shape and not (array.shape == () and self.field.shape == (1,)):
             raise ValueError(f"it has the shape {array.shape} and its space {self.field.shape}")
-        return array if self.scale == 1.0 else array * np.float32(self.scale)
+        return array
 
 
 class Seen(NamedTuple):
-    """How observations become one array. Agents with equal `fields` are of one kind."""
+    """How observations become a group's. Agents with equal `fields` are of one kind."""
 
     parts: tuple[Part, ...]
     mask: str | None = None  # the key of the legal actions, where they come with the observation
@@ -57,11 +56,15 @@ class Seen(NamedTuple):
     def fields(self) -> tuple[Field, ...]:
         return tuple(part.field for part in self.parts)
 
-    def array(self, observation: Any) -> np.ndarray:
-        """All fields of one observation, as the group's array holds them; ValueError where they do not fit."""
-        if len(self.parts) == 1:
-            return self.parts[0].array(observation)
-        return np.concatenate([part.array(observation).ravel() for part in self.parts])
+    def write(self, obs: Any, place: tuple[int, ...], observation: Any) -> None:
+        """Write all fields of one observation into a group's, at `place`; ValueError where they do not fit."""
+        if isinstance(obs, dict):
+            for part in self.parts:
+                obs[part.field.name][place] = part.array(observation)
+        elif len(self.parts) == 1:
+            obs[place] = self.parts[0].array(observation)
+        else:
+            obs[place] = np.concatenate([part.array(observation).ravel() for part in self.parts])
 
 
 def seen(space: spaces.Space, action: Space, agent: str) -> Seen:
@@ -76,7 +79,7 @@ def seen(space: spaces.Space, action: Space, agent: str) -> Seen:
     found = [part for part in leaves(space, (), agent) if not part.path or part.path[0] not in (mask, state)]
     if not found:
         raise BadInput(f"the agent {agent!r} observes nothing: give its observation space at least one number.")
-    return Seen(of_one_type(found), mask, state)
+    return Seen(tuple(found), mask, state)
 
 
 def leaves(space: spaces.Space, path: tuple[Any, ...], agent: str) -> Iterator[Part]:
@@ -103,17 +106,6 @@ def flat_size(space: spaces.Space, agent: str) -> int:
             f"the agent {agent!r} observes a {type(space).__name__}, whose size changes from step to step: networks "
             "need arrays of one size, so wrap the environment to give one."
         ) from error
-
-
-def of_one_type(parts: list[Part]) -> tuple[Part, ...]:
-    """Parts that can share one array: where their types differ they become float32, and pictures go from 0 to 1."""
-    if len({part.field.dtype for part in parts}) == 1:
-        return tuple(parts)
-    scales = [1.0 / 255.0 if is_picture(part.space) else 1.0 for part in parts]
-    return tuple(
-        part._replace(field=part.field._replace(dtype="float32"), scale=scale)
-        for part, scale in zip(parts, scales, strict=True)
-    )
 
 
 def is_picture(space: spaces.Space) -> bool:
