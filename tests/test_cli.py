@@ -15,7 +15,7 @@ import pytest
 
 from covey import algorithms, environments
 from covey.algorithms import ALIASES
-from covey.algorithms.critics import AttentionHeads, Joint
+from covey.algorithms.critics import AttentionHeads, Joint, Neighbors
 from covey.algorithms.ddpg import DDPG
 from covey.cli import COMMANDS, main
 from covey.cli.configure import configure, everything, from_names
@@ -131,6 +131,7 @@ def test_defaults_are_the_alias():
         ("--twin True --delay 2", lambda c: c.algorithm.twin and c.algorithm.delay == 2),
         ("--teammates joint", lambda c: c.algorithm.teammates == "joint"),
         ("--critic.heads 8", lambda c: c.algorithm.critic == AttentionHeads(heads=8)),
+        ("--critic neighbors --critic.pool concat", lambda c: c.algorithm.critic == Neighbors(pool="concat")),
         ("--critic joint --critic.width 64", lambda c: c.algorithm.critic == Joint(width=64)),
         ("--critic.width 64 --critic joint", lambda c: c.algorithm.critic == Joint(width=64)),
         ("--replay.capacity 2e4", lambda c: c.algorithm.replay.capacity == 20_000),
@@ -233,6 +234,85 @@ def test_check(tmp_path, monkeypatch, capsys):
     assert "- the environment has no method `reset`" in capsys.readouterr().out
 
 
+OWN = """
+from covey.environments import make
+def make_env(
+    *, size: int, speed: float = 1.0, sizes: tuple[int, ...] = (), names: str | None = None, quick: bool = False
+):
+    print(f"{size=} {speed=} {sizes=} {names=} {quick=}")
+    return make("toy/duel", time_limit=size)
+"""
+"""An environment whose maker says what it was given."""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The id of an environment of one's own."""
+    (tmp_path / "maker_of_mine.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "maker_of_mine:make_env"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "check {own} {options}",
+        "check covey.algorithms.random:random --environment {own} {options}",
+        "compare random optimal --environment {own} --episodes 2 {options}",
+        "compare {options} random --episodes 2 --environment={own}",
+        "tournament random optimal --environment {own} --games 2 {options}",
+        "train random {own} --steps 4 --episodes 1 --quiet --out {out} {options}",
+    ],
+)
+def test_options_of_an_environment_in_every_command_that_makes_one(line, own, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("covey.testing.check_algorithm", lambda factory, environment: [])
+    monkeypatch.setattr("covey.testing.check_environment", lambda environment: [])
+    options = "--env.size 2e0 --env.speed 1e-3 --env.sizes '[3, 1e1]' --env.names null --env.quick true"
+    assert main(shlex.split(line.format(own=own, options=options, out=tmp_path / "run"))) == 0
+    assert "size=2 speed=0.001 sizes=(3, 10) names=None quick=True" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--env.sped 3", "the option '--env.sped' is unknown; did you mean '--env.speed'?"),
+        ("--env.size many", "--env.size must be a whole number, got 'many'"),
+        ("--env.sizes [a]", "--env.sizes must be"),
+        ("--env.quick perhaps", "invalid choice 'perhaps'"),
+        ("--env.size", "a value is missing for '--env.size'"),
+        ("", "missing a required argument: 'size'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check {own}", "compare random --environment {own}"])
+def test_wrong_options_of_an_environment(command, options, words, own, capsys):
+    assert main(shlex.split(f"{command.format(own=own)} {options}")) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_options_of_no_environment(capsys):
+    assert main(["compare", "random", "optimal", "--env.time-limit", "4"]) == 2
+    assert "is an option of an environment: say of which" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ("speed: 1e-3", {"speed": 0.001}),
+        ("size: 3, layout: {walls: 2}", {"size": 3, "layout": {"walls": 2}}),
+        ("path: null", {"path": None}),
+        ("{size: 3, layout: {walls: [1, 2e-1]}}", {"size": 3, "layout": {"walls": [1, 0.2]}}),
+        ("names: [a, 'null'], mode: on", {"names": ["a", "null"], "mode": "on"}),
+    ],
+)
+def test_arguments_of_an_environment_outside(arguments, given, tmp_path, monkeypatch):
+    pytest.importorskip("pettingzoo")
+    (tmp_path / "game_of_mine.py").write_text("GIVEN = []\ndef parallel_env(**given):\n    raise ValueError(given)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(str(given))):
+        main(["check", "pettingzoo:game_of_mine", "--env.arguments", arguments, "--env.lanes", "1"])
+
+
 def test_render(tmp_path, capsys):
     run = tmp_path / "run"
     line = "train random navigation --env.agents 2 --env.landmarks 1 --env.time-limit 2 --steps 4 --episodes 1 --quiet"
@@ -250,13 +330,36 @@ def test_reproduce_and_bench_hand_on_what_they_got(monkeypatch, tmp_path, capsys
     assert capsys.readouterr().out.strip() == str(tmp_path)
 
 
-@pytest.mark.parametrize(("said", "level"), [(None, "3"), ("0", "0")])
-def test_the_compiler_is_quiet_unless_somebody_wants_to_hear_it(said, level, monkeypatch):
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", said or "")
-    if said is None:
-        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
-    assert main(["--version"]) == 0
-    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
+SCRIPT = """
+import os
+import covey
+run = covey.train("random", "toy/discrete", steps=20, episodes=2, out=os.environ["OUT"], quiet=True)
+print(os.environ["TF_CPP_MIN_LOG_LEVEL"])
+print(run)
+"""
+
+
+def test_a_plain_script_is_quiet_the_second_time_too(tmp_path):
+    """Programs come from the disk then, and the compiler has something to say about each."""
+    others = ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
+    environ = {name: x for name, x in os.environ.items() if name not in others}
+    environ |= {"COVEY_CACHE": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    for number in "12":
+        environ["OUT"] = str(tmp_path / number)
+        done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environ, check=True)
+        assert done.stderr == ""
+        level, shown = done.stdout.splitlines()
+        assert level == "3"
+        assert shown.startswith("<random in toy/discrete, 20 steps: return/a/mean_agent ")
+        assert environ["OUT"] in shown
+    assert list(tmp_path.glob("xla/*")), "there were programs on the disk"
+
+
+def test_the_compiler_is_heard_where_somebody_wants_to():
+    program = "import os, covey; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    environ = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environ, check=True)
+    assert done.stdout == "0\n"
 
 
 def test_ctrl_c(monkeypatch):

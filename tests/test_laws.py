@@ -17,6 +17,7 @@ import pytest
 
 from covey.algorithms import ddpg, ppo, value
 from covey.algorithms.credit import Baseline
+from covey.algorithms.critics import Neighbors
 from covey.algorithms.mean_field import ac as mean_ac
 from covey.algorithms.mean_field import q as mean_q
 from covey.algorithms.mean_field.field import Field
@@ -38,6 +39,7 @@ from covey.testing.garble import has_dead, has_padding
 WORLDS = {
     "discrete": toy.discrete,
     "continuous": toy.continuous,
+    "near": functools.partial(toy.continuous, nearest=2),
     "graph": toy.graph,
     "duel": toy.duel,
     "pictures": functools.partial(toy.pictures, size=5),
@@ -64,6 +66,11 @@ def small_ddpg(alias: Callable[..., ddpg.DDPG], spec: Spec) -> ddpg.DDPG:
     critic = dataclasses.replace(algorithm.critic, width=8)
     replay = Replay(capacity=128, batch=16)
     return dataclasses.replace(algorithm, critic=critic, replay=replay, width=8, horizon=2, updates=1, warmup=0)
+
+
+def small_neighbors(spec: Spec) -> ddpg.DDPG:
+    """MADDPG with a critic of listed neighbors."""
+    return dataclasses.replace(small_ddpg(ddpg.maddpg, spec), critic=Neighbors(8))
 
 
 def small_ppo(alias: Callable[..., ppo.PPO], spec: Spec, **settings: Any) -> ppo.PPO:
@@ -126,8 +133,10 @@ ALGORITHMS = {
     "khead-maddpg": ddpg_row(ddpg.khead_maddpg, "continuous"),
     "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph"),
     "matd3": ddpg_row(ddpg.matd3, "discrete"),
+    "maddpg-neighbors": Row(small_neighbors, ("duel", "near"), "near", ("graph", "duel", "near")),
     "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
+    "mappo-neighbors": ppo_row(ppo.mappo, "graph", sees="neighbors", shared=False)._replace(worlds=("graph", "duel")),
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
     "vdn": mixing_row(value.vdn, "discrete", shared=False),
     "qmix": mixing_row(value.qmix, "discrete", mixer=Monotone(8)),

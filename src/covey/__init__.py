@@ -5,12 +5,14 @@
     policy = covey.load(run.folder, seed=0)                 a policy to act with
     evaluation = covey.evaluate(env, algorithm, states, key, episodes=100)
 
-Nothing heavy is imported before it is used.
+Nothing heavy is imported before it is used. Import it before JAX: then the compiler does not complain of every program
+that it loads from disk (https://github.com/openxla/xla/issues/44565), unless `TF_CPP_MIN_LOG_LEVEL` says what to show.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from covey.runs.train import train
 
 __all__ = ["__version__", "evaluate", "load", "make", "to_pettingzoo", "train"]
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when JAX is imported; what really fails is raised
 
 _HOMES = {
     "make": "covey.environments",

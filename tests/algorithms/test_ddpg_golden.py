@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from covey.algorithms.critics import Neighbors
 from covey.algorithms.ddpg import DDPG, State, att_maddpg, iddpg, maddpg, matd3
 from covey.core.errors import BadInput
 from covey.core.types import Box, Field, Group, Space, Spec, Splits, Table, TimeStep, Transition
@@ -18,11 +19,14 @@ from covey.learning.replay import Batch
 SIZE, OBS, BATCH = 3, 2, 5
 BOX, SPLITS = Box((-2.0,), (2.0,)), Splits((3,))
 WIDTH = 5
+NEAR = np.array([[1, 2], [2, 0], [0, 1]], np.int32), np.array([[1, 1], [1, 0], [0, 1]], bool)
+"""Whom every agent lists, and who of them is there."""
 
 
 def world(space: Space, agents: int = SIZE) -> Spec:
-    names = tuple(f"agent_{i}" for i in range(agents))
-    return Spec("golden", Table({"agent": Group(names, (Field("o", (OBS,)),), space)}), time_limit=4)
+    names, near = tuple(f"agent_{i}" for i in range(agents)), len(NEAR[0][0]) if agents == SIZE else 0
+    group = Group(names, (Field("o", (OBS,)),), space)
+    return Spec("golden", Table({"agent": group}), time_limit=4, neighborhood=near)
 
 
 def small(make: Any, spec: Spec, **settings: Any) -> DDPG:
@@ -48,6 +52,8 @@ def batch_of(spec: Spec) -> Batch:
         values = {name: {"agent": jnp.asarray(draw.normal(size=shape), jnp.float32)} for name in ("reward", "discount")}
         values["discount"]["agent"] = jnp.ones(shape).at[1].set(0.0)
         obs = {"agent": jnp.asarray(draw.normal(size=(*shape, OBS)), jnp.float32)}
+        near = tuple(jnp.broadcast_to(x, (BATCH, *x.shape)) for x in NEAR) if spec.neighborhood else None
+        values["neighbors"] = {"agent": near} if near else {}
         return TimeStep(obs=obs, alive={"agent": jnp.asarray(alive)}, last=jnp.zeros(BATCH, bool), **values)
 
     alive = np.ones(shape, bool)
@@ -118,6 +124,24 @@ def joint(critic, i, obs, action):
     """Q_i(o, a) of MADDPG."""
     seen = [obs[:, i], action[:, i], *around(i, obs), *around(i, action)]
     return mlp(critic["agent"], i, np.concatenate(seen, 1))[:, 0]
+
+
+def near(critic, i, obs, action):
+    """Q(o_i, a_i, neighbors) of the critic of listed neighbors; whoever sees nothing but zeros is dead."""
+    net, own = critic["agent"], np.concatenate([obs[:, i], action[:, i]], 1)
+    total, count = np.zeros((BATCH, WIDTH)), np.zeros((BATCH, 1))
+    for j, listed in zip(*(x[i] for x in NEAR), strict=True):
+        there = (listed & obs[:, j].any(1))[:, None] * 1.0
+        seen = np.concatenate([own, there, obs[:, j], action[:, j]], 1)
+        total, count = total + there * relu(seen @ net.message.weight.T + net.message.bias), count + there
+    x = np.concatenate([own, total / np.maximum(count, 1.0)], 1)
+    for layer in net.out.layers[:-1]:
+        x = relu(x @ layer.weight.T + layer.bias)
+    return (x @ net.out.layers[-1].weight.T + net.out.layers[-1].bias)[:, 0]
+
+
+def maddpg_near(spec):
+    return dataclasses.replace(maddpg(spec), critic=Neighbors())
 
 
 def attention(critic, i, obs, action):
@@ -200,10 +224,17 @@ def assert_close(found, expected):
 # The rule against the reference
 
 KEY = jax.random.key(0)
-CASES = [(maddpg, joint, BOX), (maddpg, joint, SPLITS), (att_maddpg, attention, BOX), (att_maddpg, attention, SPLITS)]
+CASES = {
+    "maddpg-box": (maddpg, joint, BOX),
+    "maddpg-splits": (maddpg, joint, SPLITS),
+    "att-box": (att_maddpg, attention, BOX),
+    "att-splits": (att_maddpg, attention, SPLITS),
+    "near-box": (maddpg_near, near, BOX),
+    "near-splits": (maddpg_near, near, SPLITS),
+}
 
 
-@pytest.fixture(scope="module", params=CASES, ids=["maddpg-box", "maddpg-splits", "att-box", "att-splits"])
+@pytest.fixture(scope="module", params=CASES.values(), ids=list(CASES))
 def case(request):
     make, q, space = request.param
     algorithm = small(make, world(space))

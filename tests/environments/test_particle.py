@@ -356,3 +356,14 @@ def test_assigned_landmarks_are_covered():
 def test_refuses(id, options, says):
     with pytest.raises(BadInput, match=says):
         make(f"particle/{id}", **options)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_fields_of_an_observation_are_what_they_are_called(name):
+    env = make(f"particle/{name}")
+    state, now = env.reset(jax.random.key(3))
+    for kind, seen in env.see(state).items():
+        fields = env.spec.groups[kind].fields_of(now.obs[kind])
+        assert set(fields) == set(seen)
+        for field, values in seen.items():
+            np.testing.assert_array_equal(fields[field], values.reshape(fields[field].shape), field)

@@ -97,8 +97,8 @@ def names() -> Table:
 
 
 def problems() -> Table:
-    rows = [("-", "the observation of group 'a' has shape (3,), and its spec says (4,) " * 3)]
-    return Table((Column(""), Column("", prose=True)), rows)
+    rows = [("- the observation of group 'a' has shape (3,), and its spec says (4,) " * 3,)]
+    return Table((Column("", prose=True),), rows)
 
 
 def study() -> Table:

@@ -87,6 +87,14 @@ class ListensToTheDead(Sound):
         return state, {}
 
 
+class CountsTheDead(Sound):
+    """Learns how many neighbors are listed, dead or not."""
+
+    def learn(self, state, rollout, key, step):
+        listed = sum(mask.sum() for _, mask in rollout.now.neighbors.values())
+        return jax.tree.map(lambda w: w + 0.1 * listed, state), {}
+
+
 class NeedsItsMask(Sound):
     def learn(self, state, rollout, key, step):
         return (state if rollout.now.legal else jax.tree.map(jnp.zeros_like, state)), {}
@@ -160,6 +168,30 @@ class TurnsHalf(Algorithm):
         return turned | {"other": state["other"]} if self.forgets else turned
 
 
+class Follows(Algorithm):
+    """Learns what its neighbors earn; `own` numbers are those of agents, `rotate` moves them."""
+
+    spec: Spec = eqx.field(static=True)
+    groups: tuple[str, ...] = eqx.field(static=True)
+    by_number: bool = eqx.field(static=True)
+
+    def init(self, key, lanes):
+        return jax.random.normal(key, (3, 2))
+
+    def act(self, state, memory, now, key, step, *, explore):
+        return {"mover": jnp.tanh(state + jax.random.normal(key, (3, 2)))}, memory, ()
+
+    def learn(self, state, rollout, key, step):
+        index, there = rollout.now.neighbors["mover"]
+        if self.by_number:  # what a neighbor's number has to say is nothing
+            return state + index.mean((0, 1)), {}
+        earned = jax.vmap(jax.vmap(lambda x, i: x[i]))(rollout.action["mover"], index)
+        return state + jnp.where(there[..., None], earned, 0.0).sum(-2).mean((0, 1)), {}
+
+    def rotate(self, state, shift):
+        return jnp.roll(state, shift, axis=0)
+
+
 def pair(kind, world=toy.discrete):
     environment = world()
     return laws.Pair(kind(environment.spec, tuple(environment.spec.groups)), environment)
@@ -229,6 +261,25 @@ def test_a_rotation_that_forgets_something_is_found(forgets):
             check()
     else:
         check()
+
+
+@pytest.mark.parametrize("by_number", [False, True])
+def test_neighbors_are_renumbered_with_their_group(by_number):
+    def kind(spec, groups):
+        return Follows(spec, groups, by_number)
+
+    check = functools.partial(laws.law_rotation, pair(kind, functools.partial(toy.continuous, nearest=2)))
+    if by_number:
+        with pytest.raises(AssertionError, match="renumbering"):
+            check()
+    else:
+        check()
+
+
+def test_a_dead_neighbor_that_counts_is_found():
+    with pytest.raises(AssertionError, match="the data of dead agents change what is learned"):
+        laws.law_dead(pair(CountsTheDead, toy.duel))
+    laws.law_dead(pair(Sound, toy.duel))
 
 
 def test_a_checkpoint_that_is_not_whole_is_found(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from covey.core.errors import BadInput, unknown
+from covey.core.optional import offered
 from covey.core.registry import locate, signature_of
 
 if TYPE_CHECKING:  # `covey list` needs no more than the names
@@ -125,13 +126,14 @@ def demand_algorithm(made: Any, what: str) -> Algorithm:
     from covey.core.algorithm import Algorithm
 
     if not isinstance(made, Algorithm):
-        raise BadInput(f"{what} is a {type(made).__name__} and no algorithm (covey.core.algorithm:Algorithm).")
+        raise BadInput(f"{what} is not an algorithm but a {type(made).__name__}.")
     return made
 
 
 def rules(environment: Any) -> dict[str, Callable[[], Algorithm]]:
     """The rules that come with a world: builders by name."""
-    return environment.rules() if hasattr(environment, "rules") else {}
+    found = offered(environment, "rules")
+    return {} if found is None else found()
 
 
 def _built(

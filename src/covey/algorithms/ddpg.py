@@ -34,7 +34,7 @@ from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Groups, Metrics, MultiDiscrete, Spec, Splits, TimeStep
 from covey.learning.descent import descended
 from covey.learning.exploration import Exploration, Gaussian, target_noise
-from covey.learning.replay import Batch, Buffer, Replay, replayed
+from covey.learning.replay import Batch, Buffer, Replay, learn_from_replay
 from covey.learning.targets import Linear, masked_mean, polyak
 from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
 from covey.nn.heads import Head
@@ -118,10 +118,7 @@ class DDPG(Algorithm):
         within(self, "(0, inf]", "clip")
         if isinstance(self.smoothing, float) and self.smoothing > 0 and not self.twin:
             raise BadInput("`smoothing` is one of TD3's parts and needs `twin`: set `twin=True`, or `smoothing=0`.")
-        if self.replay.whole_episode and self.horizon > 1:
-            raise BadInput(
-                "`whole_episode` replays an episode when it ends and needs `horizon=1`: learn at every step."
-            )
+        self.replay.check(self.horizon)
         controls(self)
 
     @property
@@ -219,7 +216,7 @@ class DDPG(Algorithm):
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):
-        buffer, nets, metrics = replayed(
+        buffer, nets, metrics = learn_from_replay(
             self.replay, self.spec, self.plan, state.buffer, rollout, step, self.update, state.nets, key
         )
         return State(nets, buffer), metrics

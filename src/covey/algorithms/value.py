@@ -26,7 +26,7 @@ from covey.core.checks import controls, within
 from covey.core.errors import BadInput
 from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec
 from covey.learning.descent import descended
-from covey.learning.replay import Batch, Buffer, Replay, replayed
+from covey.learning.replay import Batch, Buffer, Replay, learn_from_replay
 from covey.learning.targets import Linear, masked_mean, polyak
 from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
 from covey.nn.heads import Head
@@ -98,6 +98,7 @@ class Mixing(Algorithm):
         within(self, "(0, 1]", "tau")
         within(self, "(0, inf]", "max_norm")
         check_mixes_values(self.mixer)
+        self.replay.check(self.horizon)
         controls(self)
         for name in self.groups:
             if not isinstance(self.spec.groups[name].action, (Discrete, MultiDiscrete)):
@@ -178,7 +179,7 @@ class Mixing(Algorithm):
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):
-        buffer, nets, metrics = replayed(
+        buffer, nets, metrics = learn_from_replay(
             self.replay, self.spec, self.plan, state.buffer, rollout, step, self.update, state.nets, key
         )
         return State(nets, buffer), metrics

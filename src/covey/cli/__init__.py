@@ -57,8 +57,6 @@ Examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: this process's) and return its exit code."""
     use_cores()
-    # XLA complains of every program that it loads from disk (openxla/xla#44565); what really fails is raised
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         code = run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()

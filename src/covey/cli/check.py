@@ -47,10 +47,8 @@ def check(args: list[str]) -> int:
 
     made = _algorithm(asked.object)
     problems = check_environment(environment) if made is None else check_algorithm(made, environment)
-    rows = [("-", problem) for problem in problems]
-    table = Table(
-        (Column(""), Column("", prose=True)), rows, notes=() if rows else (f"{asked.object}: no problems found",)
-    )
+    rows = [(f"- {problem}",) for problem in problems]
+    table = Table((Column("", prose=True),), rows, notes=() if rows else (f"{asked.object}: no problems found",))
     give(table, {"object": asked.object, "problems": problems}, asked.json)
     return 1 if problems else 0
 

@@ -101,7 +101,8 @@ def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
     """As the file says. The world is made again where a flag changes its options."""
     if "preset" in given:
         raise BadInput(f"--preset cannot be combined with {file}, which holds every setting: leave one of them out.")
-    config = configs.read(file)
+    trust = "trust" in given
+    config = configs.read(file, trust=trust)
     origin, answers = config.origin, None
     if words and words[:2] != [origin.algorithm, origin.environment]:
         raise BadInput(
@@ -111,7 +112,7 @@ def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
     if origin.environment is not None:
         answers, options = environment_options(origin.environment, origin.options, given)
         if options != origin.options:
-            config = configs.read(file, environments.make(origin.environment, **options))
+            config = configs.read(file, environments.make(origin.environment, **options), trust)
             origin = origin._replace(options=options)
     settings = Settings(preset=origin.preset, **{name: getattr(config, name) for name in CONFIGURED})
     return Start(config.algorithm, config.environment, origin, settings, answers)

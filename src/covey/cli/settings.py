@@ -29,6 +29,8 @@ class Settings:
     """Go on from the newest checkpoint in --out."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A run's config.yaml to take everything from; flags change it."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that the run names."""
     evaluate_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: only at the end)")] = None
     """Environment steps between evaluations."""
     episodes: int = 32

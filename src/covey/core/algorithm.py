@@ -1,7 +1,8 @@
 """What covey asks of an algorithm, and the algorithms that are made of other algorithms.
 
 An algorithm is a value: hyperparameters, the spec of the world, and the groups it controls. What it learns is in its
-state. It acts on a `TimeStep` and learns from a rollout, and never touches an environment.
+state. It acts on a `TimeStep` and learns from a rollout, and never touches an environment. What it may offer besides is
+listed in `covey.core.optional`.
 """
 
 import abc
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from covey.core.errors import BadInput
+from covey.core.optional import offered
 from covey.core.types import Groups, Metrics, Spec, TimeStep, Transition
 
 
@@ -65,10 +67,12 @@ class Algorithm(eqx.Module):
         """A state to act with, in which nothing is left of what only learning needs, such as a replay."""
         return state
 
-    def ledgers(self, state: Any, rollout: Transition) -> dict[str, Any]:
-        """Per group, who earned what in the first episode of each lane of a rollout [T, E, ...] that was played without
-        exploring (`covey.learning.credit:Ledger`); nothing for algorithms that do not know."""
-        return {}
+
+def ledgers(algorithm: Algorithm, state: Any, rollout: Transition) -> dict[str, Any]:
+    """Per group, who earned what in the first episode of each lane of a rollout [T, E, ...] that was played without
+    exploring (`covey.learning.credit:Ledger`); nothing for algorithms that do not know."""
+    books = offered(algorithm, "ledgers")
+    return {} if books is None else books(state, rollout)
 
 
 def paced(
@@ -156,7 +160,7 @@ class Frozen(Around):
         return state
 
     def ledgers(self, state, rollout):
-        return self.inner.ledgers(self.state, rollout)
+        return ledgers(self.inner, self.state, rollout)
 
 
 class Mixed(Algorithm):
@@ -229,7 +233,7 @@ class Mixed(Algorithm):
         return tuple(part.acting(s) for part, s in zip(self.parts, state, strict=True))
 
     def ledgers(self, state, rollout):
-        found = [part.ledgers(s, rollout) for part, s in zip(self.parts, state, strict=True)]
+        found = [ledgers(part, s, rollout) for part, s in zip(self.parts, state, strict=True)]
         return {name: ledger for own in found for name, ledger in own.items()}
 
     def _split(self, key):

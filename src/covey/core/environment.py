@@ -1,6 +1,7 @@
 """What covey asks of a world: `reset` and `step` for one environment, without automatic resets.
 
-`Environment` is written in JAX and compiled with the learner; `HostEnvironment` is batched NumPy and runs outside.
+`Environment` is written in JAX and compiled with the learner; `HostEnvironment` is batched NumPy and runs outside. What
+they may offer besides is listed in `covey.core.optional`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from covey.core.errors import BadInput
+from covey.core.optional import offered
 from covey.core.types import Groups, Spec, TimeStep
 
 
@@ -77,17 +79,19 @@ def demand_environment(made: Any, what: str) -> Any:
     sound = isinstance(getattr(made, "spec", None), Spec) and not isinstance(made, type)
     if not (sound and all(callable(getattr(made, name, None)) for name in ("reset", "step"))):
         raise BadInput(
-            f"{what} is a {type(made).__name__} and no environment: it needs a `spec` (covey.core.types.Spec), `reset` "
-            "and `step`."
+            f"{what} is not an environment but a {type(made).__name__}: it needs a `spec` (covey.core.types.Spec), "
+            "`reset` and `step`."
         )
     return made
 
 
 def evaluation_world(environment: Any) -> Any:
     """The world to evaluate in: `environment.evaluation()` (held-out data, no training bonus) where it offers one."""
-    return environment.evaluation() if hasattr(environment, "evaluation") else environment
+    evaluation = offered(environment, "evaluation")
+    return environment if evaluation is None else evaluation()
 
 
 def measures(environment: Any, state: Any) -> dict[str, Any]:
     """`environment.measure(state)`, or nothing where the world measures nothing."""
-    return environment.measure(state) if hasattr(environment, "measure") else {}
+    measure = offered(environment, "measure")
+    return {} if measure is None else measure(state)

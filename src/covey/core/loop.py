@@ -12,6 +12,7 @@ or on "any lane ended", stays a real branch. Nothing here knows an algorithm or 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -302,11 +303,14 @@ def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, l
     return strong(run)
 
 
-def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
+def hosted(
+    environment: HostEnvironment, algorithm: Algorithm, stepped: Callable[[float], None] = lambda seconds: None
+) -> Chunk:
     """The same loop around a world outside JAX: acting and learning are compiled, stepping is a call.
 
     Only actions and time steps cross the border. Keys are derived as in `compiled`, so that a deterministic world gives
     the same run either way. If the world raises, so does the chunk, `Interrupted`, and what was learned is not lost.
+    stepped: called after every step of the environment, with the seconds that it took.
     """
     arrays, static = as_arguments(algorithm)
 
@@ -354,10 +358,12 @@ def hosted(environment: HostEnvironment, algorithm: Algorithm) -> Chunk:
         for t in range(algorithm.plan.horizon):
             action, memory, extra = acting(arrays, run, k_collect, t)
             flat = jax.tree.map(lambda x: jax.device_get(x).reshape(seeds * lanes, *x.shape[2:]), action)
+            began = time.perf_counter()
             try:
                 shown = environment.step(flat)
             except Exception as error:
                 raise Interrupted(begun) from error
+            stepped(time.perf_counter() - began)
             then, following = (on_device(x, seeds, lanes) for x in shown)
             steps.append(Transition(run.now, action, then, extra))
             run, summary = settling(arrays, run, k_collect, t, steps[-1], memory)

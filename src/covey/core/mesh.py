@@ -18,6 +18,7 @@ from typing import Any
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from covey.core.optional import offered
 from covey.core.types import Run
 
 SEED, LANE = "seed", "env"
@@ -64,7 +65,7 @@ def _agent_layout(agent: Any, mesh: Mesh, lanes: int) -> Any:
     """Seeds only, but for the leaves below a node with a `lane_axis`."""
 
     def declares(node: Any) -> bool:
-        return getattr(node, "lane_axis", None) is not None
+        return offered(node, "lane_axis") is not None
 
     def over_seeds_and_lanes(axis: int, leaf: Any) -> NamedSharding:
         there = leaf.ndim > axis and leaf.shape[axis] == lanes

@@ -22,6 +22,9 @@ Metrics = dict[str, Any]
 
 V = TypeVar("V")
 
+STEP_LIMIT = 2**31 - 1
+"""The most environment steps of a seed: they are counted in int32."""
+
 
 class Table(Mapping[str, V], Generic[V]):
     """A hashable, read-only mapping whose names are in sorted order (static parts of a spec)."""
@@ -177,14 +180,7 @@ class Group(NamedTuple):
 
     def fields_of(self, obs: Any) -> dict[str, Any]:
         """The fields of an observation by name, in order: [..., *shape] each; leading axes as they come."""
-        if isinstance(obs, Mapping):
-            return by_name(self.obs, [obs[field.name] for field in self.obs])
-        if len(self.obs) == 1:
-            return {self.obs[0].name: obs}
-        ends = np.cumsum([field.size for field in self.obs]).tolist()
-        pieces = [obs[..., end - field.size : end] for field, end in zip(self.obs, ends, strict=True)]
-        shaped = [x.reshape(*x.shape[:-1], *field.shape) for field, x in zip(self.obs, pieces, strict=True)]
-        return by_name(self.obs, shaped)
+        return fields_in(self.obs, obs)
 
     def blank(self, *lead: int) -> Any:
         """An observation in zeros, [*lead, n, ...]."""
@@ -205,6 +201,18 @@ class Group(NamedTuple):
         shape, _ = fields_shape(self.obs)
         lead = values[0].shape[: values[0].ndim - len(self.obs[0].shape)]
         return np.concatenate([x.reshape(*lead, -1) for x in values], axis=-1).reshape(*lead, *shape)
+
+
+def fields_in(fields: Fields, values: Any) -> dict[str, Any]:
+    """What `values`, [..., D] of all fields, [..., *shape] of a single one, or a dict, holds of each field, by name."""
+    if isinstance(values, Mapping):
+        return by_name(fields, [values[field.name] for field in fields])
+    if len(fields) == 1:
+        return {fields[0].name: values}
+    ends = np.cumsum([field.size for field in fields]).tolist()
+    pieces = [values[..., end - field.size : end] for field, end in zip(fields, ends, strict=True)]
+    shaped = [x.reshape(*x.shape[:-1], *field.shape) for field, x in zip(fields, pieces, strict=True)]
+    return by_name(fields, shaped)
 
 
 def by_name(fields: Fields, values: Iterable[Any]) -> dict[str, Any]:

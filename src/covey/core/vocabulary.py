@@ -70,7 +70,11 @@ USUAL_NAMES: dict[str, str] = {
 }
 """Ours (which of them exist depends on the algorithm; the likeliest first), and what else the same thing is called."""
 
-_OURS = {theirs: ours.split() for ours, names in USUAL_NAMES.items() for theirs in names.split()}
+_OURS: dict[str, list[str]] = {}
+"""By every name, ours included: one algorithm has `epochs` where another has `updates`."""
+for _ours, _theirs in USUAL_NAMES.items():
+    for _name in (*_theirs.split(), *_ours.split()):
+        _OURS.setdefault(_name, []).extend(_ours.split())
 
 
 def meant(name: str, known: Iterable[str]) -> list[str]:

@@ -181,7 +181,7 @@ class Following(eqx.Module):
     choice: Choice = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        up = now.obs["spin"][:, 0] > 0
+        up = self.world.spec.groups["spin"].fields_of(now.obs["spin"])["spin"][:, 0] > 0
         wanted = self.choice(self.world, key, up, self.world.pull(spins(up)))
         may = now.legal["spin"].all(1) if now.legal else True
         return {"spin": jnp.where(may, wanted, up).astype(jnp.int32)}

@@ -21,7 +21,7 @@ from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.registry import part
-from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep
+from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep, fields_in
 from covey.environments import plane
 from covey.environments.neighbors import check_nearest, nearest_neighbors
 
@@ -119,7 +119,7 @@ class Navigation(eqx.Module):
         return Reference("rule", "best-assignment", how)
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
-        greedy = plane.GreedyPursuit(self.speed, self.unit, "agent", self.landmarks)
+        greedy = plane.GreedyPursuit(self.speed, self.unit, self.spec, "agent", "landmarks")
         return {
             "greedy-pursuit": lambda: Scripted(self.spec, ("agent",), greedy),
             "assignment": lambda: self._assigned(least_travel),
@@ -175,7 +175,7 @@ class Navigation(eqx.Module):
                 f"assignments are enumerated for up to {MOST_ASSIGNED} agents and landmarks, and there are "
                 f"{self.agents} and {self.landmarks}: use fewer, or the rule 'greedy-pursuit'."
             )
-        rule = Assignment(self.size, self.speed, self.agents, self.landmarks, self.time_limit, cost)
+        rule = Assignment(self.size, self.speed, self.spec, self.agents, self.landmarks, self.time_limit, cost)
         return Scripted(self.spec, ("agent",), rule, knows="everything (centralized)")
 
 
@@ -243,18 +243,18 @@ class Assignment(eqx.Module):
 
     size: float
     speed: float
+    spec: Spec = eqx.field(static=True)
     agents: int = eqx.field(static=True)
     landmarks: int = eqx.field(static=True)
     time_limit: int = eqx.field(static=True)
     cost: Callable[..., Any] = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        n = self.agents
-        left, position, _, landmark = jnp.split(now.state, [1, 1 + 2 * n, 1 + 4 * n])
-        position, landmark = (self.size * (x.reshape(-1, 2) + 0.5) for x in (position, landmark))
-        choice = assignments(n, self.landmarks)
+        known = fields_in(self.spec.state, now.state)
+        position, landmark = (self.size * (known[name] + 0.5) for name in ("positions", "landmarks"))
+        choice = assignments(self.agents, self.landmarks)
         goal = jnp.where((choice >= 0)[..., None], landmark[choice], position)  # [P, n, 2]
-        steps_left = jnp.round(left[0] * self.time_limit)
+        steps_left = jnp.round(known["time_left"][0] * self.time_limit)
         best = self.cost(position, goal, landmark, self.speed, steps_left).argmin()
         return {"agent": plane.limited(goal[best] - position, self.speed)}
 

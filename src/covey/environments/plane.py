@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput
-from covey.core.types import Field, Groups, TimeStep
+from covey.core.types import Field, Groups, Spec, TimeStep
 
 
 def check_plane(size: float, time_limit: int, **counts: int) -> None:
@@ -134,12 +134,13 @@ class GreedyPursuit(eqx.Module):
 
     speed: float
     unit: float
+    spec: Spec = eqx.field(static=True)
     group: str = eqx.field(static=True)
-    targets: int = eqx.field(static=True)
+    targets: str = eqx.field(static=True)  # the field of the observation that holds them
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        obs = now.obs[self.group]
-        offset = self.unit * obs[:, 2 : 2 + 2 * self.targets].reshape(-1, self.targets, 2)
+        seen = self.spec.groups[self.group].fields_of(now.obs[self.group])
+        offset = self.unit * seen[self.targets]
         nearest = jnp.linalg.norm(offset, axis=-1).argmin(axis=1)
         return {self.group: limited(offset[jnp.arange(offset.shape[0]), nearest], self.speed)}
 

@@ -153,8 +153,8 @@ class Pursuit(eqx.Module):
         return Reference("rule", "surround", how)
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
-        greedy: Any = plane.GreedyPursuit(self.speed, self.unit, "predator", 1)
-        ring: Any = Surround(self.speed, self.unit, self.prey_speed, self.radius)
+        greedy: Any = plane.GreedyPursuit(self.speed, self.unit, self.spec, "predator", "prey")
+        ring: Any = Surround(self.speed, self.unit, self.prey_speed, self.radius, self.spec)
         if self.discrete:
             greedy, ring = InMoves(greedy, self.speed), InMoves(ring, self.speed)
         return {
@@ -311,9 +311,10 @@ class Surround(eqx.Module):
     unit: float
     prey_speed: float
     radius: float
+    spec: Spec = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        offset = self.unit * now.obs["predator"][:, 2:4]
+        offset = self.unit * self.spec.groups["predator"].fields_of(now.obs["predator"])["prey"][:, 0]
         n = offset.shape[0]
         ring = jnp.sqrt(jnp.maximum(self.prey_speed**2 - self.radius**2, 0.0))
         angle = 2.0 * np.pi * np.arange(n) / n

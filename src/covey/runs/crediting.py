@@ -7,6 +7,7 @@ together, and luck.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from covey.core.algorithm import Algorithm
+from covey.core.algorithm import Algorithm, ledgers
 from covey.core.errors import BadInput
 from covey.core.types import Transition
 from covey.environments.plane import FAINT, INK
@@ -35,7 +36,7 @@ def credits(algorithm: Algorithm, agent_state: Any, episode: Episode) -> dict[st
         for cut in (slice(None, -1), slice(1, None))
     )
     action = jax.tree.map(lambda x: jnp.asarray(x)[:, None], episode.actions)
-    books = jax.device_get(jax.jit(algorithm.ledgers)(agent_state, Transition(now, action, then)))
+    books = jax.device_get(jax.jit(partial(ledgers, algorithm))(agent_state, Transition(now, action, then)))
     if not books:
         raise BadInput("there is no credit to draw: the algorithm keeps no ledger; render a run of 'credit-mappo'.")
     return {name: _curves(algorithm.spec.groups[name].names, book) for name, book in books.items()}

@@ -22,7 +22,7 @@ from scipy.special import stdtrit
 
 from covey import algorithms
 from covey.core import faults
-from covey.core.algorithm import Algorithm
+from covey.core.algorithm import Algorithm, ledgers
 from covey.core.environment import HostEnvironment, Reference, evaluation_world, measures
 from covey.core.errors import BadInput
 from covey.core.interrupts import interruptible, nothing
@@ -38,6 +38,7 @@ from covey.core.loop import (
     split,
     tally,
 )
+from covey.core.optional import offered
 from covey.core.types import Metrics, Run, Spec, Transition
 
 ROOT = 20_270_408
@@ -166,7 +167,8 @@ def evaluator(
 def _rival(environment: Any, episodes: int, between: Callable[[], None]) -> tuple[Reference | None, Callable | None]:
     """The world's reference and, where it can be played on the same episodes, its player (keys [S], step) -> Values."""
     world = evaluation_world(environment)
-    about = world.reference() if hasattr(world, "reference") else None
+    reference = offered(world, "reference")
+    about = None if reference is None else reference()
     if about is None or not about.algorithm or isinstance(world, HostEnvironment):
         return about, None
     rule = algorithms.make(about.algorithm, world)
@@ -242,7 +244,7 @@ def accounts(algorithm: Algorithm, agents: Any, rollout: Transition) -> Metrics:
     `ledger/<group>/earned` (discounted) plus `cut` is `foretold` plus every agent's entry, `together` and `luck`.
     """
     found = {}
-    for name, book in jax.vmap(algorithm.ledgers, (0, 1))(agents, rollout).items():
+    for name, book in jax.vmap(partial(ledgers, algorithm), (0, 1))(agents, rollout).items():
         entries = {"earned": book.earned.sum(-1), "cut": book.cut, "foretold": book.foretold}
         entries |= {"together": book.together.sum(-1), "luck": book.luck.sum(-1)}
         entries |= {agent: book.parts[..., i].sum(-1) for i, agent in enumerate(algorithm.spec.groups[name].names)}
@@ -294,7 +296,7 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int, betwee
 
     def one_round(agents: Any, keys: Any, step: Any) -> Values:
         seeds = keys.shape[0]
-        if hasattr(environment, "reseed"):
+        if offered(environment, "reseed"):
             seed = over_lanes(lambda key: jax.random.randint(key, (), 0, 2**31 - 1))
             environment.reseed(np.asarray(seed(lane_keys(keys, environment.lanes // seeds))).ravel().tolist())
         lanes = environment.lanes // seeds
@@ -304,7 +306,7 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int, betwee
         steps, keeps = [], False
         for t in itertools.count():
             between()
-            _demand_end(environment.spec, t)
+            demand_end(environment.spec, t)
             action, run = act(arrays, run, t)
             flat = jax.tree.map(lambda x: np.asarray(x).reshape(seeds * lanes, *x.shape[2:]), action)
             then, following = (on_device(x, seeds, lanes) for x in environment.step(flat))
@@ -340,7 +342,7 @@ def _demand_finite(spec: Spec, firsts: np.ndarray) -> None:
         raise cause.error(spec, f"in step {cause.step:,} of an episode of an evaluation")
 
 
-def _demand_end(spec: Spec, t: int) -> None:
+def demand_end(spec: Spec, t: int) -> None:
     """BadInput where an episode goes on after `t` steps, and should not."""
     if t >= (PATIENCE if spec.time_limit is None else 2 * spec.time_limit):
         raise BadInput(

@@ -9,8 +9,10 @@ import numpy as np
 from PIL import Image
 
 from covey.core.errors import BadInput
+from covey.core.optional import offered
 from covey.core.types import Groups, TimeStep
 from covey.runs.episode import Episode
+from covey.runs.evaluate import demand_end
 from covey.runs.policy import Policy
 
 LARGEST = 640
@@ -62,7 +64,7 @@ def film_hosted(policy: Policy, key: Any, *, lanes: int, number: int, most: int)
 
     BadInput for environments that cannot draw themselves.
     """
-    if not hasattr(policy.environment, "camera"):
+    if offered(policy.environment, "camera") is None:
         raise BadInput(
             f"episodes of {policy.environment.spec.name!r} cannot be drawn: its state lives outside JAX, and it has no "
             "method `camera(watch)` that makes a lane which draws itself."
@@ -88,12 +90,13 @@ class _Lane(NamedTuple):
 
 def _play(stage: Any, policy: Policy, lane: _Lane, key: Any) -> Episode:
     """One greedy episode of the only lane of `stage`, with the keys that `evaluate` gives to `lane`."""
-    if hasattr(stage, "reseed"):
+    if offered(stage, "reseed"):
         stage.reseed([int(jax.random.randint(lane.of(key), (), 0, 2**31 - 1))])
     now, memory = _only(stage.reset()), policy.memory(lane.of(key))
     steps: list[TimeStep] = [now]
     actions: list[Groups] = []
     while not steps[-1].last:
+        demand_end(policy.environment.spec, len(actions))
         k = lane.of(jax.random.fold_in(key, len(actions)))
         action, memory = policy.act(steps[-1], memory, k)
         actions.append(jax.device_get(action))

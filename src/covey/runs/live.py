@@ -1,13 +1,14 @@
-"""What a person sees while a run goes on: a live table on a terminal, one line per report elsewhere."""
+"""What a person sees while a run goes on: one live line on a terminal, a line a second at most elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -19,21 +20,57 @@ from covey.runs.journal import Line
 FIRST = ("regret/", "return/", "world/", "steps/")
 """The metrics that are shown first, by the beginning of their names; the others follow in alphabetical order."""
 
+SHOWN = 4
+"""Metrics in a line."""
+
+SECONDS_APART = 1.0
+"""Least time between two lines in a file or a pipe; of a run that takes long, a hundredth of the time that it took."""
+
+SILENCE_S = 10.0
+"""How long nothing is said, at most, while something takes its time."""
+
 
 class Progress(NamedTuple):
-    """How far a run is. Compiling is not part of the speed."""
+    """Progress of a run. Steps are environment steps of each seed, in the count as in the speed."""
 
     step: int
     end: int
-    steps_per_s: float  # over all seeds
-    left_s: float
-    compile_s: float
+    seeds: int
+    steps_per_s: float | None  # None: not known yet
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the end, at this speed."""
+        return (self.end - self.step) / self.steps_per_s if self.steps_per_s else None
+
+
+class Speed:
+    """Environment steps per second of each seed. The first chunk is left out: it takes longer than the others."""
+
+    def __init__(self) -> None:
+        self._chunks, self._steps, self._seconds = 0, 0, 0.0
+
+    def add(self, steps: int, seconds: float) -> None:
+        """A chunk of so many steps of each seed."""
+        self._chunks += 1
+        if self._chunks > 1:
+            self._steps += steps
+            self._seconds += seconds
+
+    @property
+    def steps_per_s(self) -> float | None:
+        """None until a second chunk has been played."""
+        return self._steps / self._seconds if self._seconds else None
 
 
 class View(Protocol):
     """Somewhere to show a run."""
 
-    def note(self, sentence: str) -> None: ...
+    def note(self, sentence: str) -> None:
+        """Something to know about the run; stays."""
+
+    def wait(self, sentence: str) -> None:
+        """What takes its time just now."""
 
     def report(self, line: Line, progress: Progress) -> None: ...
 
@@ -44,56 +81,108 @@ class Quiet:
     def note(self, sentence: str) -> None:
         pass
 
+    def wait(self, sentence: str) -> None:
+        pass
+
     def report(self, line: Line, progress: Progress) -> None:
         pass
 
 
 class Plain:
-    """One line per report, for files and pipes."""
+    """Lines for files and pipes: notes, and the newest reports as often as one can read them."""
 
-    def __init__(self, console: Console):
-        self._print = lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
+    def __init__(self, console: Console, now: Callable[[], float] = time.monotonic):
+        self._console, self._now = console, now
+        self._began, self._shown = now(), -np.inf
+        self._lines: dict[str, Line] = {}  # what was reported and not shown yet
+        self._progress: Progress | None = None
 
     def note(self, sentence: str) -> None:
-        self._print(sentence)
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    wait = note
 
     def report(self, line: Line, progress: Progress) -> None:
-        reported = [name for name in ordered(line) if not name.startswith("time/")]
-        shown = [name for name in reported if name.startswith(("regret/", "return/"))] or reported
-        numbers = "  ".join(f"{name} {spread(line.values[name])}" for name in shown[:4])
-        kind = "" if line.kind == "train" else f"{line.kind}  "
-        self._print(f"step {progress.step:,}/{progress.end:,}  {kind}{numbers}  {pace(progress)}".rstrip())
+        self._lines[line.kind], self._progress = line, progress
+        now = self._now()
+        if now - self._shown >= max(SECONDS_APART, (now - self._began) / 100):
+            self.show()
+            self._shown = now
+
+    def show(self) -> None:
+        """Show what has not been shown yet."""
+        if self._progress is not None and self._lines:
+            self.note(summary(self._progress, self._lines))
+        self._lines = {}
 
 
 class Terminal:
-    """A live table: training and evaluation side by side, mean over seeds and its 95 % confidence interval."""
+    """A live line below the notes. Evaluations stay above it."""
 
     def __init__(self, live: Live):
         self._live = live
-        self._lines: dict[str, Line] = {}
 
     def note(self, sentence: str) -> None:
         self._live.console.print(sentence, markup=False, highlight=False)
 
-    def report(self, line: Line, progress: Progress) -> None:
-        self._lines[line.kind] = line
-        bar = ProgressBar(total=progress.end, completed=progress.step, width=30)
-        compiling = f"   (compiled in {progress.compile_s:.1f} s)" if progress.compile_s else ""
-        status = f"step {progress.step:,} of {progress.end:,}   {pace(progress)}{compiling}"
-        footer = Table.grid(padding=(0, 1))
-        footer.add_row(bar, Text(status))
-        self._live.update(Group(self._table(), footer), refresh=True)
+    def wait(self, sentence: str) -> None:
+        self._live.update(Text(sentence, no_wrap=True, overflow="ellipsis"), refresh=True)
 
-    def _table(self) -> Table:
-        table = Table("metric (mean over seeds)", box=None, pad_edge=False)
-        kinds = sorted(self._lines, reverse=True)  # train, then evaluation
-        for kind in kinds:
-            table.add_column(f"{kind} at step {self._lines[kind].step:,}", justify="right")
-        names = dict.fromkeys(name for kind in reversed(kinds) for name in ordered(self._lines[kind]))
-        room = max(self._live.console.size.height - 6, 5)
-        for name in list(names)[:room]:
-            table.add_row(name, *(spread(self._lines[kind].values.get(name)) for kind in kinds))
-        return table
+    def report(self, line: Line, progress: Progress) -> None:
+        if line.kind != "train":
+            self.note(summary(progress._replace(steps_per_s=None), {line.kind: line}))
+            return
+        shown = Table.grid(padding=(0, 1))
+        shown.add_column(no_wrap=True)
+        shown.add_column(no_wrap=True, overflow="ellipsis")
+        bar = ProgressBar(total=progress.end, completed=progress.step, width=20)
+        shown.add_row(bar, Text(summary(progress, {line.kind: line}, pace_first=True)))
+        self._live.update(shown, refresh=True)
+
+
+class Patience:
+    """Says on a screen what takes its time, and how much, whenever nothing else was said for a while."""
+
+    def __init__(self, screen: View, now: Callable[[], float] = time.monotonic):
+        self._screen, self._now = screen, now
+        self.begin("")
+
+    def begin(self, what: str) -> None:
+        """From now on `what` is done."""
+        self._what, self._steps, self._inside_s = what, 0, 0.0
+        self._began = self._said = self._now()
+
+    def __call__(self, step_s: float | None = None) -> None:
+        """Called again and again meanwhile; after a step of an environment outside JAX, with how long it took."""
+        now = self._now()
+        if step_s is not None:
+            self._steps += 1
+            self._inside_s += step_s
+        if now - self._said >= SILENCE_S:
+            self._said = now
+            self._screen.wait(self._sentence(now - self._began))
+
+    def _sentence(self, seconds: float) -> str:
+        if not self._steps:
+            return f"{self._what}: {clock(seconds)} so far."
+        inside, outside = self._inside_s / self._steps, (seconds - self._inside_s) / self._steps
+        return (
+            f"{self._what}: {clock(seconds)} so far, {self._steps:,} steps of all lanes; a step takes the environment "
+            f"{inside:.2g} s and the rest {outside:.2g} s."
+        )
+
+
+def summary(progress: Progress, lines: dict[str, Line], pace_first: bool = False) -> str:
+    """Where a run is, its most important metrics (mean over seeds, 95 % interval), its speed and the time left."""
+    words = [f"step {progress.step:,}/{progress.end:,}"]
+    words += [pace(progress)] * pace_first
+    for kind, line in lines.items():
+        reported = [name for name in ordered(line) if not name.startswith("time/")]
+        names = [name for name in reported if name.startswith(("regret/", "return/"))] or reported
+        words += [kind] * (kind != "train")
+        words += [f"{name} {spread(line.values[name])}" for name in names[:SHOWN]]
+    words += [pace(progress)] * (not pace_first)
+    return "  ".join(filter(None, words))
 
 
 def ordered(line: Line) -> list[str]:
@@ -117,11 +206,15 @@ def spread(values: np.ndarray | None) -> str:
 
 
 def pace(progress: Progress) -> str:
-    """Speed and time left."""
-    return f"{progress.steps_per_s:,.0f} steps/s  left {clock(progress.left_s)}" if progress.steps_per_s else ""
+    """Speed and time left; nothing where they are not known."""
+    if not progress.steps_per_s or progress.left_s is None:
+        return ""
+    each = f" x {progress.seeds} seeds" if progress.seeds > 1 else ""
+    return f"{progress.steps_per_s:,.0f} steps/s{each}  left {clock(progress.left_s)}"
 
 
 def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
@@ -137,4 +230,8 @@ def view(quiet: bool, console: Console | None = None) -> Iterator[View]:
         with Live(console=console, auto_refresh=False) as live:
             yield Terminal(live)
     else:
-        yield Plain(console)
+        plain = Plain(console)
+        try:
+            yield plain
+        finally:
+            plain.show()

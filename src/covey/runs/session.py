@@ -17,15 +17,16 @@ from covey.core.algorithm import Algorithm
 from covey.core.errors import Diverged
 from covey.core.interrupts import interruptible
 from covey.core.loop import Interrupted, compiled, hosted, learns
+from covey.core.optional import offered
 from covey.core.types import Run
-from covey.runs import checkpoint, journal, memory
+from covey.runs import checkpoint, journal, memory, trust
 from covey.runs import config as configs
-from covey.runs.begin import HostFacts, Pace, identity
+from covey.runs.begin import ENVIRONMENT, HostFacts, Pace, identity
 from covey.runs.config import Config
 from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator, table
 from covey.runs.files import write_atomically
 from covey.runs.journal import Journal, Line
-from covey.runs.live import Progress, View
+from covey.runs.live import Patience, Progress, Speed, View, spread
 from covey.runs.signals import Request, Stopped
 
 
@@ -35,6 +36,14 @@ class Result(NamedTuple):
     folder: Path
     summary: dict[str, Any]
     evaluation: Evaluation
+
+    def __repr__(self) -> str:
+        """One line: what was trained, how long, what the final evaluation says, and where it is."""
+        about, numbers, count = self.summary, self.evaluation.per_seed(), len(self.summary["seeds"])
+        returns = [f"{name} {spread(numbers[name])}" for name in numbers if name.startswith("return/")]
+        what = f"{about['algorithm']} in {about['environment']}, {about['steps']:,} steps"
+        what += f" x {count} seeds" * (count > 1)
+        return f"<{what}: {', '.join(returns)}; {self.folder}>"
 
 
 class Session:
@@ -47,11 +56,15 @@ class Session:
         self.run, self.step = run, int(run.step)
         self.pace, self.train_s = facts
         self.begun_at = self.step
-        self.session_s = self.compile_s = self.evaluation_s = 0.0
+        self.compile_s = self.evaluation_s = 0.0
+        self.speed, self.patience = Speed(), Patience(screen)
         self.saved_at, self.saved_time = (self.step if self.step else None), time.monotonic()
-        self.chunk = (hosted if config.hosted else compiled)(config.environment, config.algorithm)
-        self.play = self.chunk if config.hosted else interruptible(self.chunk)  # a host world stays in this thread
-        self.evaluator = evaluator(config.environment, config.algorithm, config.episodes, request.obey)
+        if config.hosted:  # it stays in this thread
+            self.chunk = self.play = hosted(config.environment, config.algorithm, self.patience)
+        else:
+            self.chunk = compiled(config.environment, config.algorithm)
+            self.play = interruptible(self.chunk, self.patience)
+        self.evaluator = evaluator(config.environment, config.algorithm, config.episodes, self.between)
         self.all_finite = _finite_check(config.algorithm)
         self.identity = identity(config)
         self.warm_at = _round_up(warmup(config.algorithm), config.iteration)
@@ -72,6 +85,7 @@ class Session:
         if self.step < self.config.end:
             self.compile()
         while self.step < self.config.end:
+            self.request.obey()
             self.advance()
             if self.due(self.config.keep_every):
                 self.keep()
@@ -81,16 +95,23 @@ class Session:
             if self.step >= self.config.end or self.saving_due():
                 self.save()
 
+    def between(self) -> None:
+        """What is done again and again while something takes its time, and can be left."""
+        self.request.obey()
+        self.patience()
+
     def compile(self) -> None:
         """Compile the chunk by running none of its iterations."""
         began = time.perf_counter()
-        self.run, _ = interruptible(self.chunk, self.request.obey)(self.run, 0)
+        self.patience.begin("compiling the program that trains")
+        self.run, _ = interruptible(self.chunk, self.between)(self.run, 0)
         self.compile_s = time.perf_counter() - began
         self.screen.note(f"compiled in {self.compile_s:.1f} s.")
 
     def advance(self) -> None:
         """One chunk, reported and checked."""
         iterations, before = self.next_length(), self.step
+        self.patience.begin(f"{iterations * self.config.iteration:,} steps of each seed until the next report")
         began = time.perf_counter()
         try:
             with self.request.answering("stopping after this chunk, with everything saved"):
@@ -103,8 +124,10 @@ class Session:
         firsts = before + values.pop(faults.NAME)
         seconds = time.perf_counter() - began
         self.step = int(self.run.step)
-        self.session_s += seconds
         self.train_s += seconds
+        self.speed.add(self.step - before, seconds)
+        if before < self.warm_at <= self.step:  # what follows takes longer
+            self.speed = Speed()
         self.demand_no_fault(firsts)
         self.demand_finite(before)
         self.pace = self.next_pace(before, iterations, seconds)
@@ -123,18 +146,12 @@ class Session:
         return min(self.pace.length, (min(stops) - self.step) // self.config.iteration)
 
     def report(self, kind: str, values: Mapping[str, np.ndarray]) -> None:
-        progress = self.progress()
         line = Line(self.step, kind, self.train_s, dict(values))
-        if kind == "train":
-            line.values["time/steps_per_s"] = np.array([progress.steps_per_s])
+        speed = self.speed.steps_per_s
+        if kind == "train" and speed is not None:
+            line.values["time/steps_per_s"] = np.array([speed * self.config.seeds])
         self.log.write(line)
-        self.screen.report(line, progress)
-
-    def progress(self) -> Progress:
-        done = (self.step - self.begun_at) * self.config.seeds
-        speed = done / self.session_s if self.session_s else 0.0
-        left = (self.config.end - self.step) * self.config.seeds / speed if speed else 0.0
-        return Progress(self.step, self.config.end, speed, left, self.compile_s)
+        self.screen.report(line, Progress(self.step, self.config.end, self.config.seeds, speed))
 
     def demand_no_fault(self, firsts: np.ndarray) -> None:
         """BadInput where the environment showed something that is not finite: first steps [S, K]."""
@@ -179,7 +196,7 @@ class Session:
 
     def evaluate_on_the_way(self) -> None:
         environment = self.config.environment
-        if not self.config.hosted or hasattr(environment, "evaluation"):
+        if not self.config.hosted or offered(environment, "evaluation"):
             evaluation = self.evaluate(self.number())
         elif self._can_save_environment():
             paused = environment.save()
@@ -202,6 +219,7 @@ class Session:
     def evaluate(self, number: int) -> Evaluation:
         """Evaluation number `number`; the number alone decides the episodes."""
         began = time.perf_counter()
+        self.patience.begin("evaluating")
         try:
             evaluation = self.evaluator(self.run.agent, evaluation_keys(number, self.config.seeds), self.step)
         except Exception:
@@ -220,6 +238,7 @@ class Session:
         there = world and self.config.hosted and self._can_save_environment()
         kept = self.config.environment.save() if there else None
         host = {"pace": list(self.pace), "train_s": self.train_s}
+        host |= {} if kept is None else {"seal": trust.seal(ENVIRONMENT, kept)}
         place, versions = self.folder / checkpoint.CHECKPOINTS, configs.versions()
         checkpoint.save(place, self.run, self.identity, versions, host, kept)
         self.saved_at, self.saved_time = self.step, time.monotonic()
@@ -248,7 +267,7 @@ class Session:
         return sentence
 
     def _can_save_environment(self) -> bool:
-        return hasattr(self.config.environment, "save") and hasattr(self.config.environment, "restore")
+        return all(offered(self.config.environment, name) for name in ("save", "restore"))
 
     def _go_on(self) -> str:
         return f"go on with `--resume --out {self.folder}`"
@@ -286,7 +305,7 @@ class Session:
 
 def warmup(algorithm: Algorithm) -> int:
     """Environment steps before any part of `algorithm` learns at full pace."""
-    return max([algorithm.plan.warmup, *(warmup(part) for part in getattr(algorithm, "parts", ()))])
+    return max([algorithm.plan.warmup, *(warmup(part) for part in offered(algorithm, "parts") or ())])
 
 
 def _round_up(number: int, unit: int) -> int:

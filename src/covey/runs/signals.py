@@ -90,6 +90,10 @@ class Guarded:
         with self._guarded():
             self._screen.note(sentence)
 
+    def wait(self, sentence: str) -> None:
+        with self._guarded():
+            self._screen.wait(sentence)
+
     def report(self, line: Line, progress: Progress) -> None:
         with self._guarded():
             self._screen.report(line, progress)
@@ -98,12 +102,17 @@ class Guarded:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
+        except SystemExit:  # rich's answer to a broken pipe
+            self._lost()
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EIO):
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever is written later would fail too
-            if self._request.number is None:
-                self._request.number = UNREAD
+            self._lost()
+
+    def _lost(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever is written later would fail too
+        if self._request.number is None:
+            self._request.number = UNREAD
 
 
 @contextlib.contextmanager

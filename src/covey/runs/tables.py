@@ -50,8 +50,7 @@ def show(table: Table, console: Console | None = None) -> None:
     """Print a table as it suits where the output goes."""
     console = console or Console()
     width = console.width if console.is_terminal else None
-    for line in lines(table, width):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print(*lines(table, width), sep="\n", file=console.file)
 
 
 def lines(table: Table, width: int | None = None) -> list[str]:

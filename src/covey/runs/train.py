@@ -13,7 +13,7 @@ import contextlib
 import datetime
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,11 @@ from covey.runs import config as configs
 from covey.runs import journal
 from covey.runs.begin import begin
 from covey.runs.config import Config, Origin
-from covey.runs.files import locked
+from covey.runs.files import locked, reading
 from covey.runs.live import view
 from covey.runs.session import Result, Session
 from covey.runs.signals import Stopped, requests
+from covey.runs.trust import demand_safe
 
 
 def train(
@@ -48,6 +49,7 @@ def train(
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    trust: bool = False,
     evaluate_every: int | None = None,
     episodes: int = 32,
     checkpoint_every_s: float = 300.0,
@@ -62,11 +64,12 @@ def train(
     have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 20_000}`; a mapping stands
     for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an algorithm and an
     environment given by id; options are the keywords of `covey.make`. out: the run folder (default: a new one under
-    `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. The rest is explained in
-    `Config`.
+    `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. trust: resume a run of
+    somebody else's that has links out of its folder or a saved environment. The rest is explained in `Config`.
     """
     world, origin = environment, Origin()
-    if isinstance(environment, str):
+    ours = isinstance(environment, str)
+    if ours:
         options = dict(options or {})
         world, origin = environments.make(environment, **options), Origin(environment, options)
     elif options:
@@ -88,7 +91,18 @@ def train(
         keep_every=keep_every,
         chunk=chunk,
     )
-    return execute(config, out=out, resume=resume, quiet=quiet, trackers=trackers)
+    with made_here(world) if ours else contextlib.nullcontext():
+        return execute(config, out=out, resume=resume, trust=trust, quiet=quiet, trackers=trackers)
+
+
+@contextlib.contextmanager
+def made_here(environment: Any) -> Iterator[None]:
+    """Closes an environment outside JAX, with its workers, in the end: who made it does."""
+    try:
+        yield
+    finally:
+        if isinstance(environment, HostEnvironment):
+            environment.close()
 
 
 def configured(algorithm: Algorithm, settings: Mapping[str, Any], name: str) -> Algorithm:
@@ -112,19 +126,21 @@ def execute(
     *,
     out: str | Path | None = None,
     resume: bool = False,
+    trust: bool = False,
     quiet: bool = False,
     trackers: Iterable[str | journal.Tracker] = (),
 ) -> Result:
     """Run `config` in the folder `out`. A signal that asks it to stop makes it save and raise `Stopped`."""
     use_compilation_cache()
     folder = run_folder(config, out, resume)
+    demand_safe(folder, trust)
     trackers = list(trackers)
     journal.require(trackers)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(folder))
         request, screen = stack.enter_context(requests(stack.enter_context(view(quiet))))
         try:
-            run, progress = begin(config, folder, resume, screen, request.obey)
+            run, progress = begin(config, folder, resume, screen, request.obey, trust)
         except Stopped as stopped:
             stopped.sentence = "stopped before training began: nothing was changed."
             screen.note(stopped.sentence)
@@ -143,9 +159,10 @@ def run_folder(config: Config, out: str | Path | None, resume: bool) -> Path:
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         return Path("runs") / f"{config.name}-{stamp}-{os.getpid()}"
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"the run folder {folder} is a file: choose another name.")
-    taken = [name for name in os.listdir(folder) if name != "run.lock"] if folder.exists() else []
+    with reading(f"the run folder {folder}"):
+        if folder.exists() and not folder.is_dir():
+            raise BadInput(f"the run folder {folder} is a file: choose another name.")
+        taken = [name for name in os.listdir(folder) if name != "run.lock"] if folder.exists() else []
     if taken and not resume:
         raise BadInput(f"the run folder {folder} is not empty: resume its run (--resume) or choose another folder.")
     return folder

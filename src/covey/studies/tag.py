@@ -57,7 +57,7 @@ def tag(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     learned = dict(zip(sorted(SIDES), open_run(trained.run, world).agents, strict=True))
     parts = dict(zip(sorted(SIDES), learner.parts, strict=True))
 
-    rules = {"adversary": Chase(world.count_good), "agent": Flee(world.count_adversaries)}
+    rules = {"adversary": Chase(world.spec), "agent": Flee(world.spec)}
     players = {
         side: {
             "learned": (parts[side], learned[side]),

@@ -24,7 +24,7 @@ class Flags(NamedTuple):
     """What is changed, bool each."""
 
     padding: Any = False  # observations where they are padding
-    dead: Any = False  # what dead agents see, do and get
+    dead: Any = False  # what dead agents see, do and get; and they are listed as neighbors
 
 
 class Shown(NamedTuple):
@@ -64,7 +64,9 @@ class GarbledWorld(eqx.Module):
             k_obs, k_reward = jax.random.split(jax.random.fold_in(key, 1000 + number))
             obs[name] = self._garbled(k_obs, group, obs[name], ~now.alive[name])
             reward[name] = jnp.where(self.flags.dead & ~acted[name], _noise(k_reward, reward[name]), reward[name])
-        return now._replace(obs=obs, reward=reward)
+        gone = self.flags.dead & ~jnp.concatenate([now.alive[name] for name in self.spec.groups])
+        near = {name: (index, mask | gone[index]) for name, (index, mask) in now.neighbors.items()}
+        return now._replace(obs=obs, reward=reward, neighbors=near)
 
     def _garbled(self, key: Any, group: Group, obs: Any, dead: Any) -> Any:
         """An observation, array by array, with noise in what is padding and in what the `dead` [n] see."""
@@ -125,6 +127,9 @@ def has_dead(rollouts: list[Transition]) -> bool:
 
 def rotate_groups(spec: Spec, tree: Any, shift: int) -> Any:
     """Every dict of groups in a rollout [T, S, E, ...], with its agents renumbered: number i becomes i + shift."""
+    if isinstance(tree, TimeStep) and tree.neighbors:
+        rest = rotate_groups(spec, tree._replace(neighbors={}), shift)
+        return rest._replace(neighbors=_listed_anew(spec, tree.neighbors, shift))
     if isinstance(tree, dict) and tree and set(tree) <= set(spec.groups):
         return jax.tree.map(lambda x: np.roll(np.asarray(x), shift, axis=AGENTS), tree)
     if isinstance(tree, dict):
@@ -133,6 +138,17 @@ def rotate_groups(spec: Spec, tree: Any, shift: int) -> Any:
         items = [rotate_groups(spec, x, shift) for x in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
     return tree
+
+
+def _listed_anew(spec: Spec, neighbors: Groups, shift: int) -> Groups:
+    """Who is listed as a neighbor, under new numbers, by agents under new numbers."""
+    numbers, first = [], 0
+    for group in spec.groups.values():
+        numbers.append(first + (np.arange(group.size) + shift) % group.size)
+        first += group.size
+    anew = np.concatenate(numbers).astype(np.int32)
+    listed = {name: (anew[np.asarray(index)], np.asarray(mask)) for name, (index, mask) in neighbors.items()}
+    return {name: tuple(np.roll(x, shift, axis=AGENTS) for x in pair) for name, pair in listed.items()}
 
 
 def _wide(flag: Any, values: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from covey.core.optional import offered
 from covey.core.types import Groups, Spec, TimeStep
 from covey.testing.compare import difference
 from covey.testing.jax_worlds import Raised, attempt, sentences
@@ -106,9 +107,9 @@ def _differs(one: TimeStep, other: TimeStep) -> np.ndarray:
 
 def save_problems(environment: Any, key: Any) -> list[str]:
     """A saved world, restored, plays on as it did."""
-    if not hasattr(environment, "save"):
+    if offered(environment, "save") is None:
         return []
-    if not hasattr(environment, "restore"):
+    if offered(environment, "restore") is None:
         return ["the environment has `save` and no `restore`: offer both or neither."]
     actions = _actions(environment.spec)
     now = environment.reset()

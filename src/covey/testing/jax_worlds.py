@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from covey.core.environment import Reference
+from covey.core.optional import offered
 from covey.core.types import Spec
 from covey.testing.compare import difference, plain
 from covey.testing.rules import DEATH, RETURN, Flags, broken_at_reset, broken_by_step, random_actions
@@ -222,7 +223,7 @@ def sentences(spec: Spec, first: dict[str, int]) -> list[str]:
 def extras_problems(environment: Any, key: Any) -> list[str]:
     """`measure` and `reference`, where the world has them."""
     problems = []
-    if hasattr(environment, "measure"):
+    if offered(environment, "measure"):
         state, _ = environment.reset(key)
         measured = attempt("`measure(state)`", environment.measure, state)
         if not isinstance(measured, dict):
@@ -232,7 +233,7 @@ def extras_problems(environment: Any, key: Any) -> list[str]:
             for name, value in measured.items()
             if jnp.shape(value) != ()
         ]
-    if hasattr(environment, "reference"):
+    if offered(environment, "reference"):
         reference = attempt("`reference()`", environment.reference)
         if reference is not None and (not isinstance(reference, Reference) or reference.kind not in KINDS):
             problems.append(

@@ -23,9 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.core import loop, mesh
-from covey.core.algorithm import Algorithm
+from covey.core.algorithm import Algorithm, ledgers
 from covey.core.environment import Environment
 from covey.core.errors import Diverged
+from covey.core.optional import offered
 from covey.core.program import program
 from covey.core.types import Metrics, Run, TimeStep, Transition
 from covey.runs import checkpoint
@@ -149,7 +150,7 @@ def first_seed(run: Run) -> Run:
 
 
 def _warmup(algorithm: Algorithm) -> int:
-    return max([algorithm.plan.warmup, *(_warmup(part) for part in getattr(algorithm, "parts", ()))])
+    return max([algorithm.plan.warmup, *(_warmup(part) for part in offered(algorithm, "parts") or ())])
 
 
 def agree(law: str, one: Any, other: Any, tolerance: float = 0.0) -> None:
@@ -219,7 +220,7 @@ def law_acting(pair: Pair) -> None:
 def law_ledger(pair: Pair) -> None:
     """What a ledger accounts for is what was earned, but for rounding."""
     agent, rollout = pair.alone.agent, pair.rollouts[0]
-    books = program(jax.vmap(pair.algorithm.ledgers, (0, 1)))(agent, rollout)
+    books = program(jax.vmap(partial(ledgers, pair.algorithm), (0, 1)))(agent, rollout)
     demand(bool(books), "the algorithm keeps no ledger.")
     for name, book in books.items():
         earned = book.earned.sum(-1) + book.cut
@@ -350,11 +351,11 @@ def law_rotation(pair: Pair) -> None:
     """Renumbering the agents of a group, with their own networks, renumbers what is learned.
 
     For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift (None
-    where agents share it), and for worlds in which a number means nothing: no padding, no neighbors, no global state.
+    where agents share it), and for worlds in which a number means nothing: no padding, no global state.
     """
-    fair = not (has_padding(pair.spec) or pair.spec.neighborhood or pair.spec.state)
-    demand(fair, "an agent's number means something: there is padding, a neighborhood or a global state.")
-    rotate = getattr(pair.algorithm, "rotate", None)
+    fair = not (has_padding(pair.spec) or pair.spec.state)
+    demand(fair, "an agent's number means something: there is padding or a global state.")
+    rotate = offered(pair.algorithm, "rotate")
     demand(rotate is not None, "the algorithm offers no `rotate`.")
     turn = jax.vmap(partial(rotate, shift=1))  # type: ignore[arg-type]
     demand(turn(pair.alone.agent) is not None, "agents of a group share what is learned.")

@@ -9,6 +9,7 @@ import pytest
 from networks import contended
 
 from covey import environments
+from covey.core.types import Field, Group, Splits
 from covey.environments.routing import direct
 from covey.environments.routing.direct import PLENTY, SCARCE, Settings, optimize, suited, training_world
 from covey.environments.routing.rules import static_optimal
@@ -63,7 +64,8 @@ def test_it_begins_near_what_it_is_given():
 def test_what_is_read_of_a_history_by_hand():
     """Two pairs, three steps: of the logarithms, the newest and the mean; and the rest for a router on its own."""
     obs = jnp.array([[1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 0.5]])
-    policy = direct.Splitter(None, None, jnp.ones((1, 7)), None, (2, 3), "own")  # pyright: ignore[reportArgumentType]
+    group = Group(("router",), (Field("demand", (6,)), Field("utilization", (1,))), Splits((2,)))
+    policy = direct.Splitter(None, None, jnp.ones((1, 7)), group, 3, "own")
     mean = np.log([1.05, 2.05, 3.05]).mean()
     np.testing.assert_allclose(policy.features(obs), [[np.log(1.05), np.log(4.05), mean, np.log(4.05), 0.5]], rtol=1e-5)
 

@@ -353,6 +353,29 @@ def test_links_that_are_listed_twice(document, expected, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("head", "edges", "expected"),
+    [
+        ("directed 0", "01 10", [10, 10]),
+        ("directed 0 multigraph 0", "01 10", [10, 10]),
+        ("directed 0 multigraph 1", "01 10", [20, 20]),
+        ("directed 0", "01 01", [20, 20]),
+        ("directed 0 multigraph 0", "01 01", [10, 10]),
+        ("directed 1", "01 10", [10, 10]),
+        ("directed 1", "01 01 10", [20, 10]),
+        ("directed 0", "01 10 10", None),
+    ],
+)
+def test_links_that_a_gml_file_lists_twice(head, edges, expected, tmp_path):
+    listed = "\n".join(f"edge [ source {a} target {b} capacity 10 ]" for a, b in edges.split())
+    path = write(tmp_path, "net.gml", f"graph [\n{head} node [ id 0 ] node [ id 1 ]\n{listed}\n]")
+    if expected:
+        assert list(capacities(path).values()) == expected
+    else:
+        with pytest.raises(BadInput, match=r"net\.gml, line 4: the link 0→1 is listed 3 times"):
+            read(path)
+
+
+@pytest.mark.parametrize(
     ("document", "complaint"),
     [
         (node_link(*TURNED[:3]), "some links are listed in both directions and some in one"),

@@ -29,7 +29,7 @@ from covey.core.checks import controls, within
 from covey.core.errors import BadInput
 from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, TimeStep
 from covey.learning.descent import descended
-from covey.learning.replay import Batch, Buffer, Replay, latest, replayed
+from covey.learning.replay import Batch, Buffer, Replay, learn_from_replay, rollout_as_batch
 from covey.learning.targets import Linear, constant, masked_mean, polyak
 from covey.nn.encoders import inputs
 from covey.nn.heads import Head, Parts
@@ -87,6 +87,8 @@ class MeanFieldQ(Algorithm):
         within(self, "[0, 1]", "gamma")
         within(self, "(0, 1]", "tau")
         controls(self)
+        if self.replay is not None:
+            self.replay.check(self.horizon)
         for name in self.groups:
             if not isinstance(self.spec.groups[name].action, (Discrete, MultiDiscrete)):
                 raise BadInput(
@@ -169,11 +171,11 @@ class MeanFieldQ(Algorithm):
         length, lanes = rollout.then.last.shape
         update = partial(self.update, step)
         if self.replay is not None:
-            buffer, nets, metrics = replayed(
+            buffer, nets, metrics = learn_from_replay(
                 self.replay, self.spec, self.plan, state.buffer, rollout, step, update, state.nets, key, rollout.extra
             )
             return State(nets, buffer), metrics
-        batch = latest(rollout, rollout.extra)
+        batch = rollout_as_batch(rollout, rollout.extra)
         nets, metrics = paced(
             self.plan, step, length * lanes, lambda nets, key, count: update(nets, batch, key, count), state.nets, key
         )

@@ -20,6 +20,7 @@ from typing import Any
 from covey.core.environment import HostEnvironment
 from covey.core.errors import BadInput
 from covey.core.interrupts import ASKING
+from covey.core.optional import offered
 from covey.core.workers.shared import Views, copied, fill, view
 
 OFFERS = ("save", "restore", "reseed")
@@ -91,7 +92,7 @@ def checked(environment: HostEnvironment, lanes: int) -> HostEnvironment:
 
 def serve(pipe: Connection, environment: Any) -> None:
     views, block = Views({}, None, None), None
-    pipe.send((True, (environment.spec, {name for name in OFFERS if hasattr(environment, name)})))
+    pipe.send((True, (environment.spec, {name for name in OFFERS if offered(environment, name)})))
     while True:
         command, argument = pipe.recv()
         answer = None

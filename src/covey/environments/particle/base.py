@@ -234,11 +234,17 @@ def row(table: Any, index: Any) -> Any:
 
 @cache
 def _spec(world: Particle) -> Spec:
-    seen = jax.eval_shape(lambda key: world.see(world.spawn(key)), jax.random.key(0))
-    groups = {}
-    for name, kind in world.agents.items():
-        fields = tuple(Field(field, x.shape[1:] or (1,), _unit(field)) for field, x in seen[name].items())
-        groups[name] = Group(tuple(f"{name}_{i}" for i in range(kind.count)), fields, world._space(kind))
+    fields = {}
+
+    def look(key: Any) -> None:
+        for name, seen in world.see(world.spawn(key)).items():
+            fields[name] = tuple(Field(field, x.shape[1:] or (1,), _unit(field)) for field, x in seen.items())
+
+    jax.eval_shape(look, jax.random.key(0))  # what it returns would be sorted by name
+    groups = {
+        name: Group(tuple(f"{name}_{i}" for i in range(kind.count)), fields[name], world._space(kind))
+        for name, kind in world.agents.items()
+    }
     return Spec(world.name, Table(groups), world.time_limit, neighborhood=world.nearest)
 
 

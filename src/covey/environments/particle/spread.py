@@ -16,7 +16,7 @@ from covey.core.algorithm import Scripted
 from covey.core.checks import contains
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
-from covey.core.types import Groups, TimeStep
+from covey.core.types import Groups, Spec, TimeStep
 from covey.environments.assigning import MOST_ASSIGNED, assigned
 from covey.environments.particle.base import PUSHES, Particle, ParticleState, check_counts, check_seen
 from covey.environments.particle.physics import DAMPING, DT, Kind, distances, length, nearest, others
@@ -103,7 +103,7 @@ class Spread(Particle):
             )
         if self.continuous or self.seen_agents is not None or self.seen_landmarks is not None:
             raise BadInput("the rule 'assigned-landmarks' needs discrete pushes and agents that see everything.")
-        rule = AssignedLandmarks(self.count_agents, self.count_landmarks)
+        rule = AssignedLandmarks(self.spec)
         return Scripted(self.spec, ("agent",), rule, knows="everything (centralized)")
 
     def _gaps(self, state: ParticleState) -> tuple[Any, Any]:
@@ -155,13 +155,12 @@ class AssignedLandmarks(eqx.Module):
     sum to least over `AHEAD` steps begins now. Agents without a landmark of their own brake.
     """
 
-    agents: int = eqx.field(static=True)
-    landmarks: int = eqx.field(static=True)
+    spec: Spec = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        obs = now.obs["agent"]
-        velocity, position = obs[:, :2], obs[:, 2:4]
-        landmark = position[0] + obs[0, 4 : 4 + 2 * self.landmarks].reshape(-1, 2)
+        seen = self.spec.groups["agent"].fields_of(now.obs["agent"])
+        velocity, position = seen["velocity"], seen["position"]
+        landmark = position[0] + seen["landmarks"][0]
         best = assigned(distances(position, landmark))
         goal = jnp.where((best >= 0)[:, None], landmark[best], position)
         return {"agent": jax.vmap(self.push)(position, velocity, goal)}

@@ -13,7 +13,7 @@ import numpy as np
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
-from covey.core.types import Groups, TimeStep
+from covey.core.types import Groups, Spec, TimeStep
 from covey.environments.particle.base import PUSHES, Particle, ParticleState, check_counts, check_seen
 from covey.environments.particle.physics import Kind, distances, length, nearest, others
 
@@ -103,7 +103,7 @@ class Tag(Particle):
 
     def rules(self) -> dict[str, Callable[[], Scripted]]:
         """Both sides by rule, or one of them, and then the other at random."""
-        chase, flee = Chase(self.count_good), Flee(self.count_adversaries)
+        chase, flee = Chase(self.spec), Flee(self.spec)
         return {
             "chase-and-flee": lambda: self._rule(chase, flee),
             "chase": lambda: self._rule(chase),
@@ -283,29 +283,27 @@ def world_comm(
 class Chase(eqx.Module):
     """Every adversary pushes, along the axis that is farther, to where the nearest good agent will be."""
 
-    prey: int = eqx.field(static=True)
+    spec: Spec = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        obs = now.obs["adversary"]
-        velocity, prey_velocity = obs[:, :2], obs[:, -2 * self.prey :].reshape(-1, self.prey, 2)
-        offset = obs[:, : -2 * self.prey][:, -2 * self.prey :].reshape(-1, self.prey, 2)
+        group = self.spec.groups["adversary"]
+        seen = group.fields_of(now.obs["adversary"])
+        velocity, prey_velocity = seen["velocity"], seen["prey_velocity"]
+        offset = seen["others"][:, group.size - 1 :]  # the good ones come last
         closest = length(offset).argmin(1)
-        rows = np.arange(len(obs))
+        rows = np.arange(group.size)
         return {"adversary": towards(offset[rows, closest] + 0.2 * (prey_velocity[rows, closest] - velocity))}
 
 
 class Flee(eqx.Module):
     """Every good agent pushes away from the adversaries, the more the nearer they are, and from the edge."""
 
-    hunters: int = eqx.field(static=True)
+    spec: Spec = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        obs = now.obs["agent"]
-        agents = len(obs)
-        velocity, position = obs[:, :2], obs[:, 2:4]
-        rest = obs.shape[1] - 4 - 2 * (agents - 1)  # obstacles and others
-        begin = 4 + rest - 2 * (self.hunters + agents - 1)
-        offset = obs[:, begin : begin + 2 * self.hunters].reshape(agents, self.hunters, 2)
+        seen = self.spec.groups["agent"].fields_of(now.obs["agent"])
+        velocity, position = seen["velocity"], seen["position"]
+        offset = seen["others"][:, : self.spec.groups["adversary"].size]  # they come first
         away = -(offset / jnp.maximum(length(offset), 1e-3)[..., None] ** 3).sum(1)
         ahead = position + 0.2 * velocity
         edge = -jnp.sign(ahead) * 50.0 * jnp.maximum(jnp.abs(ahead) - 0.75, 0.0)

@@ -108,8 +108,9 @@ class Game:
         }
         self.there = list(self.env.agents)
         self.demand(acting, parts, "`step`")
-        self.demand(self.there, {"observations": outcome.observations}, "`step`")
-        self.demand((), {"infos": outcome.infos}, "`step`")
+        if not isinstance(outcome.infos, dict) or self.there != acting:
+            self.demand(self.there, {"observations": outcome.observations}, "`step`")
+            self.demand((), {"infos": outcome.infos}, "`step`")
         revived = self.over.intersection(self.there)
         if revived:
             raise Broken(
@@ -137,17 +138,15 @@ class Game:
         last: it ended the episode. cut: by a limit of ours, so that the environment itself would have gone on.
         """
         truncated = [agent for agent in before if outcome.truncated.get(agent)]
-        self.over.update(agent for agent in before if outcome.terminated.get(agent))
+        if any(outcome.terminated.values()):
+            self.over.update(agent for agent in before if outcome.terminated.get(agent))
         if not last:  # who is truncated alone is not seen again
             self.over.update(truncated)
         elif not cut and not truncated:  # nothing was cut short: there is nobody left to wait for
             self.over.update(self.waiting())
 
-    def reward(self, outcome: Outcome, agent: Any) -> float:
-        """What an agent was paid; 0 where it has no entry."""
-        reward = outcome.rewards.get(agent, 0.0)
-        if isinstance(reward, (int, float)):
-            return reward
+    def number(self, agent: Any, reward: Any) -> float:
+        """What an agent was paid."""
         array = np.asarray(reward)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise Broken(
@@ -172,8 +171,9 @@ class Game:
                 seat.seen.write(now.obs[group], place, observations[agent])
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Broken(f"{self.name} showed the agent {agent!r} what is not in its space: {error}.") from error
-            if group in now.legal:
-                allowed = self.legal(agent, observations[agent], infos.get(agent) or {}, acts)
+            info = infos.get(agent)
+            if (info or seat.seen.mask or self.turns) and group in now.legal:
+                allowed = self.legal(agent, observations[agent], info or {}, acts)
                 if allowed is not None:
                     now.legal[group][place] = allowed
 
@@ -191,7 +191,7 @@ class Game:
         turn = self.turns.agent_selection if self.turns is not None else info.get("active_agent", agent)
         if turn != agent and acts:
             return seat.waits
-        mask = observation[seat.seen.mask] if seat.seen.mask else masks.mask_of(info, seat.done.space) if info else None
+        mask = observation[seat.seen.mask] if seat.seen.mask else masks.mask_of(info, seat.done.space)
         if mask is None:
             return None
         try:

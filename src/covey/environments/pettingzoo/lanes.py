@@ -109,7 +109,8 @@ class Lanes:
         game.end([*acting, *waiting], outcome, last, late)
         for agent in (*acting, *waiting):
             seat = game.seats[agent]
-            then.reward[seat.group][lane, seat.index] = game.reward(outcome, agent)
+            paid = outcome.rewards.get(agent, 0.0)
+            then.reward[seat.group][lane, seat.index] = paid if isinstance(paid, float) else game.number(agent, paid)
         for agent in game.over:
             seat = game.seats[agent]
             then.discount[seat.group][lane, seat.index] = 0.0

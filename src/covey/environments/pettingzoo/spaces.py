@@ -58,12 +58,13 @@ class Seen(NamedTuple):
 
     def write(self, obs: Any, place: tuple[int, ...], observation: Any) -> None:
         """Write all fields of one observation into a group's, at `place`; ValueError where they do not fit."""
-        arrays = [part.array(observation) for part in self.parts]
         if isinstance(obs, dict):
-            for field, array in zip(self.fields, arrays, strict=True):
-                obs[field.name][place] = array
+            for part in self.parts:
+                obs[part.field.name][place] = part.array(observation)
+        elif len(self.parts) == 1:
+            obs[place] = self.parts[0].array(observation)
         else:
-            obs[place] = arrays[0] if len(arrays) == 1 else np.concatenate([array.ravel() for array in arrays])
+            obs[place] = np.concatenate([part.array(observation).ravel() for part in self.parts])
 
 
 def seen(space: spaces.Space, action: Space, agent: str) -> Seen:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from covey.core.types import Groups, Splits, TimeStep
+from covey.core.types import Group, Groups, TimeStep
 from covey.environments.routing.programs import cached
 from covey.environments.routing.world import Bank, Routing, State
 from covey.nn.heads import Parts
@@ -66,8 +66,8 @@ class Splitter(eqx.Module):
     nets: Any  # MLP
     logits: Any  # [n, A]  the networks' outputs are added to these
     scale: Any  # [n, D]  the size of every input
-    space: Splits = eqx.field(static=True)
-    demands: tuple[int, int] | None = eqx.field(static=True)  # pairs and steps at the head of an observation
+    group: Group = eqx.field(static=True)
+    history: int = eqx.field(static=True)  # steps of demand in an observation, where there are any
     sees: Sees = eqx.field(static=True)
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
@@ -76,18 +76,17 @@ class Splitter(eqx.Module):
             logits = self.nets(seen.reshape(-1)).reshape(self.logits.shape)
         else:
             logits = jax.vmap(lambda net, x: net(x))(self.nets, seen)
-        return {"router": jax.vmap(Parts(self.space.parts).softmax)(self.logits + logits, now.legal["router"])}
+        return {"router": jax.vmap(Parts(self.group.action.parts).softmax)(self.logits + logits, now.legal["router"])}
 
     def features(self, obs: Any) -> Any:
         """[n, F] what the networks read of observations [n, D]."""
         seen = obs / self.scale
-        if self.demands is None:
+        fields = self.group.fields_of(seen)
+        if "demand" not in fields:
             return seen
-        pairs, steps = self.demands
-        demand, rest = jnp.split(seen, [pairs * steps], 1)
-        history = jnp.log(demand.reshape(-1, pairs, steps) + DIM)
-        read = [history[..., 0], history.mean(-1)] if steps > 1 else [history[..., 0]]
-        return jnp.concatenate(read if self.sees == "all" else [*read, rest], 1)
+        history = jnp.log(fields.pop("demand").reshape(len(seen), -1, self.history) + DIM)
+        read = [history[..., 0], history.mean(-1)] if self.history > 1 else [history[..., 0]]
+        return jnp.concatenate(read if self.sees == "all" else [*read, *fields.values()], 1)
 
 
 def optimize(environment: Routing, *, sees: Sees, begin: np.ndarray, settings: Settings | None = None) -> Splitter:
@@ -164,15 +163,15 @@ def _parts(world: Routing) -> tuple[Routing, Routing]:
 
 def first_policy(world: Routing, sees: Sees, begin: np.ndarray, settings: Settings) -> Splitter:
     """A policy that splits almost as in `begin`, whatever it sees."""
-    agents, inputs = world.spec.groups["router"].size, world.spec.groups["router"].obs_size
+    group = world.spec.groups["router"]
+    agents, inputs = group.size, group.obs_size
     logits = jnp.log(jnp.maximum(begin, LEAST))
     key = jax.random.key(settings.seed)
-    demands = None if world.delays else (world.own.shape[1], world.history)
 
     def net(key: Any, inputs: int, outputs: int) -> MLP:
         return MLP(key, (inputs, settings.width, settings.width, outputs), last=0.1)
 
-    policy = Splitter(None, logits, jnp.ones((agents, inputs)), world.wiring.action, demands, sees)
+    policy = Splitter(None, logits, jnp.ones((agents, inputs)), group, world.history, sees)
     features = jax.eval_shape(policy.features, policy.scale).shape[1]
     if sees == "all":
         nets = net(key, agents * features, logits.size)

@@ -13,10 +13,11 @@ from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.registry import part
-from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
+from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep, fields_in
 from covey.environments.toy.chance import chance, need_time
 
 SIDES = ("left", "right")
+OBSERVED = (Field("signal", (3,), "one-hot"), Field("lives", (2,), "share"))
 
 
 class Duels(NamedTuple):
@@ -49,8 +50,7 @@ class DuelToy(eqx.Module):
 
     @property
     def spec(self) -> Spec:
-        fields = Field("signal", (3,), "one-hot"), Field("lives", (2,), "share")
-        groups = {side: Group((f"{side}_0", f"{side}_1"), fields, Discrete(3)) for side in SIDES}
+        groups = {side: Group((f"{side}_0", f"{side}_1"), OBSERVED, Discrete(3)) for side in SIDES}
         return Spec("toy/duel", Table(groups), self.time_limit, neighborhood=1)
 
     def reset(self, key: Any) -> tuple[Duels, TimeStep]:
@@ -120,4 +120,5 @@ def duel(lives: int = 3, time_limit: int = 8, fixed: bool = False) -> DuelToy:
 
 @part
 def _follow_signal(now: TimeStep, key: Any) -> Groups:
-    return {side: jnp.argmax(now.obs[side][:, :3], axis=-1).astype(jnp.int32) for side in SIDES}
+    signals = {side: fields_in(OBSERVED, now.obs[side])["signal"] for side in SIDES}
+    return {side: jnp.argmax(signal, axis=-1).astype(jnp.int32) for side, signal in signals.items()}

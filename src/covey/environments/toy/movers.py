@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
-from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep
+from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep, fields_in
 from covey.environments.neighbors import check_nearest, nearest_neighbors
 from covey.environments.toy.chance import chance, need_time
 
@@ -23,6 +23,9 @@ class Movers(NamedTuple):
     clock: Any  # []  int32, steps taken
     position: Any  # [n, 2]
     target: Any  # [2]
+
+
+OBSERVED = (Field("offset", (2,), "plane units"), Field("position", (2,), "plane units"))
 
 
 class ContinuousToy(eqx.Module):
@@ -47,8 +50,7 @@ class ContinuousToy(eqx.Module):
 
     @property
     def spec(self) -> Spec:
-        obs = (Field("offset", (2,), "plane units"), Field("position", (2,), "plane units"))
-        mover = Group(("mover_0", "mover_1", "mover_2"), obs, Box((-1.0, -1.0), (1.0, 1.0)))
+        mover = Group(("mover_0", "mover_1", "mover_2"), OBSERVED, Box((-1.0, -1.0), (1.0, 1.0)))
         return Spec("toy/continuous", Table({"mover": mover}), self.time_limit, True, neighborhood=self.nearest)
 
     def reset(self, key: Any) -> tuple[Movers, TimeStep]:
@@ -98,7 +100,7 @@ class CloseOffset(eqx.Module):
     stride: float
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        return {"mover": jnp.clip(now.obs["mover"][:, :2] / self.stride, -1.0, 1.0)}
+        return {"mover": jnp.clip(fields_in(OBSERVED, now.obs["mover"])["offset"] / self.stride, -1.0, 1.0)}
 
 
 def continuous(time_limit: int = 8, stride: float = 0.5, fixed: bool = False, nearest: int = 0) -> ContinuousToy:

@@ -14,7 +14,7 @@ from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.core.registry import part
-from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
+from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep, fields_in
 from covey.environments.toy.chance import chance, need_time
 
 
@@ -26,6 +26,12 @@ class Signals(NamedTuple):
     signal: Groups  # [n]  int32, the action that pays
     legal: Groups  # [n, A]  bool
     right: Groups  # [n]  bool, who did the right thing in the last step (for `measure`)
+
+
+OBSERVED = {
+    "a": (Field("signal", (3,), "one-hot"), Field("mates", (3,), "alive", valid=(1, 2))),
+    "b": (Field("signal", (2,), "one-hot"),),
+}
 
 
 class DiscreteToy(eqx.Module):
@@ -54,10 +60,9 @@ class DiscreteToy(eqx.Module):
 
     @property
     def spec(self) -> Spec:
-        signal, mates = Field("signal", (3,), "one-hot"), Field("mates", (3,), "alive", valid=(1, 2))
         groups = {
-            "a": Group(("a_0", "a_1"), (signal, mates), Discrete(3)),
-            "b": Group(("b_0",), (Field("signal", (2,), "one-hot"),), Discrete(2)),
+            "a": Group(("a_0", "a_1"), OBSERVED["a"], Discrete(3)),
+            "b": Group(("b_0",), OBSERVED["b"], Discrete(2)),
         }
         state = (Field("signals", (8,), "one-hot"), Field("alive", (3,), "alive"))
         return Spec("toy/discrete", Table(groups), self.time_limit, state=state)
@@ -154,5 +159,5 @@ def _share(flags: Groups) -> Any:
 
 @part
 def _follow_signal(now: TimeStep, key: Any) -> Groups:
-    signals = {"a": now.obs["a"][:, :3], "b": now.obs["b"]}
+    signals = {name: fields_in(fields, now.obs[name])["signal"] for name, fields in OBSERVED.items()}
     return {name: jnp.argmax(signal, axis=-1).astype(jnp.int32) for name, signal in signals.items()}

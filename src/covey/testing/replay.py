@@ -1,0 +1,199 @@
+"""The law of replay: what is drawn was played, and its successor is the true one.
+
+Nothing is trained here. Every step has a number, which is written into all that agents see, do and get; episodes end at
+random, by a cut, by deaths, or by both. So whatever a sampler returns can be looked up in what was played.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from covey.core.types import Box, Discrete, Field, Group, Groups, Spec, Table, TimeStep, Transition
+from covey.learning.buffer import Batch
+from covey.learning.replay import Replay
+from covey.learning.samplers import Sampler
+
+SEEDS = 2
+AGENTS = Table(
+    {
+        "eyes": Group(
+            ("eye",), (Field("picture", (2, 1, 3), dtype="uint8"), Field("speed", (2,))), Box((-1.0,), (1.0,))
+        ),
+        "ears": Group(("left", "right"), (Field("heard", (2,)),), Discrete(3)),
+    }
+)
+
+
+class Played(NamedTuple):
+    """Every step that was played [T, S, E, ...], before any is drawn."""
+
+    number: Any  # []  of the step; 0 is nobody's
+    after: Any  # []  number of what was seen next, which at the end of an episode is one of its own
+    discount: Groups  # [n]
+    last: Any  # []
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.number.shape
+
+
+def law_replay(
+    replay: Replay,
+    sampler: Sampler,
+    *,
+    count: int = 32,
+    lanes: int = 3,
+    horizon: int = 2,
+    rollouts: int = 100,
+    ends: float = 0.2,
+    cuts: float = 0.5,
+    time_limit: int = 30,
+    seed: int = 0,
+) -> int:
+    """Draws `count` things after each of `rollouts` rollouts of `horizon` steps; how many steps were looked up.
+
+    An episode ends with the chance `ends` after every step, and at the time limit at the latest; a share `cuts` of the
+    ends are cuts, in which everybody has a future. An AssertionError says which step was wrong, and how.
+    """
+    spec = Spec("numbers", AGENTS, time_limit, state=(Field("whole"),), neighborhood=1)
+    rng = np.random.default_rng(seed)
+    played = play(rng, (rollouts * horizon, SEEDS, lanes), ends, cuts, time_limit)
+    batches = _drawn(spec, replay, sampler, count, horizon, played, jax.random.key(seed))
+    checked = sum(
+        _look_up(jax.tree.map(lambda x, i=i, s=s: x[i, s], batches), played, s, (i + 1) * horizon)
+        for i in range(rollouts)
+        for s in range(SEEDS)
+    )
+    assert checked, "nothing was drawn."
+    return checked
+
+
+def play(rng: Any, shape: tuple[int, int, int], ends: float, cuts: float, time_limit: int) -> Played:
+    """Steps [T, S, E] with random ends."""
+    last = rng.random(shape) < ends
+    for t in range(time_limit - 1, len(last)):
+        last[t] |= ~last[t - time_limit + 1 : t].any(0)
+    number = 1 + np.arange(last.size).reshape(shape)
+    after = np.where(last, number + last.size, np.concatenate([number[1:], number[-1:] + 2 * last.size]))
+    cut = rng.random(shape) < cuts
+    dead = {name: rng.random((*shape, group.size)) < 0.5 for name, group in AGENTS.items()}
+    discount = {name: np.where(last[..., None] & ~cut[..., None], ~x, 1.0).astype("f4") for name, x in dead.items()}
+    return Played(number, after, discount, last)
+
+
+def seen(number: Any) -> TimeStep:
+    """What agents see where a number [...] stands."""
+    blank = {name: group.blank() for name, group in AGENTS.items()}
+    obs = jax.tree.map(lambda x: _marked(number, x.shape, str(x.dtype)), blank)
+    alive = {name: _marked(number, (group.size,), "bool") for name, group in AGENTS.items()}
+    near = {
+        name: (_marked(number, (g.size, 1), "int32"), _marked(number, (g.size, 1), "bool"))
+        for name, g in AGENTS.items()
+    }
+    legal = {"ears": _marked(number, (2, 3), "bool")}
+    return TimeStep(obs, {}, {}, alive, None, legal, _marked(number, (1,), "float32"), near)
+
+
+def done(number: Any) -> Groups:
+    """What agents do in the step of a number [...]."""
+    return {"eyes": _marked(number, (1, 1), "float32"), "ears": _marked(number, (2,), "int32")}
+
+
+def earned(number: Any) -> Groups:
+    """What they get for it."""
+    return {name: _marked(number, (group.size,), "float32") for name, group in AGENTS.items()}
+
+
+def _marked(number: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    """An array [..., *shape] from which the number can be told, or some bits of it; zero where the number is."""
+    size = int(np.prod(shape))
+    number = np.asarray(number)[..., None]
+    digits = {"uint8": number >> (8 * (np.arange(size) % 3)) & 255, "bool": number >> np.arange(size) & 1}
+    values = digits.get(dtype, number * (1 + np.arange(size)))
+    return values.astype(dtype).reshape(*number.shape[:-1], *shape)
+
+
+def _drawn(
+    spec: Spec, replay: Replay, sampler: Sampler, count: int, horizon: int, played: Played, key: Any
+) -> tuple[Any, Any]:
+    """The batches [I, S, ...] that are drawn after each rollout, as NumPy arrays."""
+    steps, seeds, lanes = played.shape
+    then = seen(played.after)._replace(reward=earned(played.number), discount=played.discount, last=played.last)
+    rollout = Transition(seen(played.number), done(played.number), then, jnp.asarray(played.number, jnp.int32))
+    rollouts = jax.tree.map(lambda x: jnp.asarray(x).reshape(-1, horizon, *x.shape[1:]), rollout)
+    one = replay.init(spec, lanes, horizon, jnp.int32(0), state=True)
+    buffers = jax.tree.map(lambda x: jnp.stack([x] * seeds), one)
+
+    def go_on(buffer, rollout, key, step):
+        buffer = replay.add(spec, buffer, rollout, step, rollout.extra)
+        return buffer, sampler.sample(spec, buffer, count, key, step + horizon * lanes)
+
+    def body(buffers, xs):
+        index, rollout = xs
+        keys = jax.random.split(jax.random.fold_in(key, index), seeds)
+        return jax.vmap(go_on, (0, 1, 0, None))(buffers, rollout, keys, index * horizon * lanes)
+
+    _, batches = jax.jit(lambda: jax.lax.scan(body, buffers, (jnp.arange(steps // horizon), rollouts)))()
+    return jax.tree.map(np.asarray, batches)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Looking up
+
+
+def _look_up(batch: Batch, played: Played, seed: int, so_far: int) -> int:
+    """How many steps of a batch were right; AssertionError where one is not. `so_far`: steps of a lane until then."""
+    weight, number = batch.weight, batch.extra
+    assert np.isin(weight, (0, 1)).all(), f"weights are 0 or 1, got {np.unique(weight)}."
+    _, seeds, lanes = played.shape
+    drawn = weight > 0
+    index = number[drawn] - 1
+    time, there, lane = index // (seeds * lanes), index // lanes % seeds, index % lanes
+    strange = (index < 0) | (time >= so_far) | (there != seed)
+    assert not strange.any(), f"{strange.sum()} steps were drawn that had not been played."
+    if weight.ndim == 2:
+        _look_up_pieces(drawn, number, played.last[:, seed], seeds * lanes, lanes)
+
+    batch = jax.tree.map(lambda x: x[drawn], batch)
+    last, after = played.last[time, there, lane], played.after[time, there, lane]
+    discount = jax.tree.map(lambda x: x[time, there, lane], played.discount)
+    right = {
+        "what agents saw": (batch.now, seen(batch.extra)),
+        "the actions": (batch.action, done(batch.extra)),
+        "the rewards": (batch.then.reward, earned(batch.extra)),
+        "the discounts": (batch.then.discount, discount),
+        "the ends of episodes": (batch.then.last, last),
+        "the next actions": (batch.next_action, done(np.where(last, 0, batch.extra + seeds * lanes))),
+    }
+    for name, (found, true) in right.items():
+        wrong = _differ(found, true)
+        assert not wrong.any(), f"{wrong.sum()} of {drawn.sum()} steps that were drawn have {name} of another step."
+    then = batch.then._replace(reward={}, discount={}, last=None)
+    over = last & ~np.any([(x > 0).any(-1) for x in discount.values()], axis=0)  # what is seen then is nobody's
+    wrong = _differ(then, seen(after)) & (~over | _differ(then, seen(0 * after)))
+    assert not wrong.any(), f"{wrong.sum()} of {drawn.sum()} steps that were drawn have the wrong successor."
+    newest = time[~last] == so_far - 1
+    assert not newest.any(), f"{newest.sum()} steps were drawn whose next actions are not known yet."
+    return int(drawn.sum())
+
+
+def _look_up_pieces(drawn: Any, number: Any, last: Any, row: int, lanes: int) -> None:
+    """Of sequences [B, L]: steps in a row of one episode, and no step twice in a batch."""
+    assert not (drawn[:, 1:] & ~drawn[:, :-1]).any(), "a sequence has a hole."
+    follows = drawn[:, 1:]
+    assert (np.diff(number, axis=1)[follows] == row).all(), "the steps of a sequence do not follow one another."
+    before = number[:, :-1][follows] - 1
+    assert not last[before // row, before % lanes].any(), "a sequence goes on beyond the end of its episode."
+    once = np.unique(number[drawn])
+    assert len(once) == drawn.sum(), f"{drawn.sum() - len(once)} steps are in a batch more than once."
+
+
+def _differ(found: Any, true: Any) -> Any:
+    """Which of the rows [N, ...] of two trees are not the same."""
+    assert jax.tree.structure(found) == jax.tree.structure(true), "what was drawn has another structure."
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(true), strict=True)
+    return np.any([(a != b).any(tuple(range(1, a.ndim))) for a, b in pairs], axis=0)
