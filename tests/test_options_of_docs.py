@@ -31,7 +31,11 @@ FORMS = (
 )
 """What commands take whatever the algorithm and the environment are."""
 
-EXAMPLES = {"cli": ["att-maddpg routing/small", "credit-mappo particle/spread"], "credit": ["credit-mappo squeeze"]}
+EXAMPLES = {
+    "cli": ["att-maddpg routing/small", "credit-mappo particle/spread"],
+    "credit": ["credit-mappo squeeze"],
+    "observations": ["ippo toy/pictures", "mfq toy/pictures", "mfac toy/pictures"],
+}
 """What to train for the options of a page that is about no algorithm or environment of its own."""
 
 
