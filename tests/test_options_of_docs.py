@@ -40,7 +40,7 @@ FORMS = (
 EXAMPLES = {
     "cli": ["att-maddpg routing/small", "credit-mappo particle/spread"],
     "credit": ["credit-mappo squeeze"],
-    "observations": ["mappo toy/discrete", "mfq toy/discrete", "mfac toy/discrete"],
+    "observations": ["ippo toy/pictures", "mfq toy/pictures", "mfac toy/pictures"],
 }
 """What to train for the options of a page that is about no algorithm or environment of its own."""
 

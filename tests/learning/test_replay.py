@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -12,7 +13,9 @@ import pytest
 from covey.algorithms.ddpg import iddpg
 from covey.core.errors import BadInput
 from covey.core.types import Box, Field, Group, Spec, Table, TimeStep, Transition
-from covey.learning.replay import Batch, Replay
+from covey.learning.buffer import add, empty, end_episodes
+from covey.learning.replay import Batch, Replay, rollout_as_batch
+from covey.learning.samplers import CurrentEpisode, Episodes
 
 SPEC = Spec("line", Table({"a": Group(("a_0",), (Field("o"),), Box((-1.0,), (1.0,)))}), time_limit=3)
 
@@ -48,12 +51,12 @@ def rollout(lanes: list[list[Step]]) -> Transition:
     )
 
 
-def filled(replay: Replay, lanes: list[list[Step]], horizon: int = 1):
-    """A buffer after all steps, and how many there were."""
-    buffer, step = replay.init(SPEC, len(lanes), horizon), 0
-    add = jax.jit(lambda buffer, rollout, step: replay.add(SPEC, buffer, rollout, step))
+def filled(replay: Replay, lanes: list[list[Step]], horizon: int = 1, spec: Spec = SPEC, buffer=None, step: int = 0):
+    """A buffer (a new one) after all steps, and how many there were."""
+    buffer = replay.init(spec, len(lanes), horizon) if buffer is None else buffer
+    write = jax.jit(lambda buffer, rollout, step: replay.add(spec, buffer, rollout, step))
     for t in range(0, len(lanes[0]), horizon):
-        buffer = add(buffer, rollout([lane[t : t + horizon] for lane in lanes]), step)
+        buffer = write(buffer, rollout([lane[t : t + horizon] for lane in lanes]), step)
         step += horizon * len(lanes)
     return buffer, step
 
@@ -122,27 +125,105 @@ def test_the_ring_forgets_the_oldest():
 
 
 def test_finals_outlive_many_episodes():
-    """The side ring is as long as the ring can need: a time limit in every third step, for several rounds."""
+    """As many finals are kept as the time limit can need: a cut in every third step, for several rounds."""
     replay = Replay(capacity=9, batch=9)
-    lane = [Step(100 * e + t, 100 * e + t + 1, last=t == 2) for e in range(12) for t in range(3)]
-    buffer, step = filled(replay, [lane])
-    for seed in range(5):
-        for obs, (then, *_) in known(sampled(replay, buffer, step, seed)).items():
-            assert then == obs + 1
+    buffer, step = filled(replay, [episodes(3, 12)])
+    assert drawn_of(replay, buffer, step) == set(range(1003 - 9, 1002)) | {1002}
+
+
+def episodes(length: int, count: int) -> list[Step]:
+    """Episodes of so many steps, cut with a future. The steps of the last one are ..., 1001, 1002."""
+    steps = [Step(100 * e + t, 100 * e + t + 1, last=t == length - 1) for e in range(count) for t in range(length)]
+    shift = 1002 - (len(steps) - 1)
+    numbered = {step.obs: shift + i for i, step in enumerate(steps)}
+    return [Step(numbered[s.obs], 5000 + numbered[s.obs] if s.last else numbered[s.then], last=s.last) for s in steps]
+
+
+def drawn_of(replay: Replay, buffer, step: int, seeds: int = 5) -> set[int]:
+    """The steps of `episodes` that are drawn; each with its true successor."""
+    found = {}
+    for seed in range(seeds):
+        found |= known(weighted(sampled(replay, buffer, step, seed)))
+    for obs, (then, _, last, _) in found.items():
+        assert then == (5000 + obs if last else obs + 1)
+    return {int(obs) for obs in found}
+
+
+@pytest.mark.parametrize(("length", "lost"), [(50, 0), (5, 29), (2, 149)])
+def test_cuts_before_the_time_limit(length, lost):
+    """A limit of 100 steps and 400 slots, as many final observations as fit: those that are gone are not missed."""
+    spec, replay = SPEC._replace(time_limit=100), Replay(capacity=400, batch=400)
+    lane = episodes(length, 1000 // length)
+    buffer, step = filled(replay, [lane], horizon=10, spec=spec)
+    ends = {int(s.obs) for s in lane[-400:] if s.last}
+    found = drawn_of(replay, buffer, step, seeds=30)
+    forgotten = set(sorted(ends)[:lost])
+    assert len(ends) - lost == min(len(ends), 51)  # finals: one for every 8 slots, and one
+    assert found == set(range(603, 1003)) - forgotten
+
+
+def test_more_finals_may_be_kept():
+    spec, replay = SPEC._replace(time_limit=100), Replay(capacity=400, batch=400, finals=200)
+    buffer, step = filled(replay, [episodes(2, 500)], horizon=10, spec=spec)
+    assert drawn_of(replay, buffer, step, seeds=30) == set(range(603, 1003))
+    assert len(buffer.finals.episode) == 200
+
+
+def test_an_end_that_is_forgotten_counts_where_the_future_was_over():
+    replay = Replay(capacity=40, batch=40, finals=1)
+    buffer, step = filled(replay, [[Step(10 * i, 10 * i + 1, discount=0.0, last=True) for i in range(1, 6)]])
+    batch = sampled(replay, buffer, step)
+    assert (batch.weight == 1).all()
+    found = known(batch)
+    assert {obs: row[0] for obs, row in found.items()} == {10: 0, 20: 0, 30: 0, 40: 0, 50: 51}
+    alive = np.asarray(batch.then.alive["a"]).ravel()
+    np.testing.assert_array_equal(alive, np.asarray(batch.now.obs["a"]).ravel() == 50)
+
+
+def test_a_rollout_that_ends_more_episodes_than_there_are_finals():
+    replay = Replay(capacity=100, batch=100, finals=2)
+    buffer, step = filled(replay, [[Step(i, 100 + i, last=True) for i in range(1, 9)]], horizon=8)
+    found = known(weighted(sampled(replay, buffer, step)))
+    assert {obs: row[0] for obs, row in found.items()} == {7: 107, 8: 108}
+
+
+def test_a_world_that_begins_anew_leaves_no_false_successor():
+    """A run that is resumed around an environment that could not be restored."""
+    replay = Replay(capacity=100, batch=100)
+    buffer, step = filled(replay, [CUT + AFTER])
+    buffer = end_episodes(buffer, step)
+    rest, _ = filled(replay, [CUT + DEATH], buffer=buffer, step=step)
+    found = known(weighted(sampled(replay, rest, step + 5)))
+    assert {obs: row[0] for obs, row in found.items()} == {0: 1, 1: 2, 2: 3, 20: 21, 10: 11, 11: 12}
+    assert 21 not in found  # what followed it, nobody saw
+
+
+def test_an_episode_that_had_just_ended_is_not_ended_again():
+    buffer, step = filled(Replay(capacity=20, batch=4), [CUT])
+    after = end_episodes(buffer, step)
+    np.testing.assert_array_equal(after.ended, buffer.ended)
+    np.testing.assert_array_equal(after.steps.last, buffer.steps.last)
+
+
+def weighted(batch: Batch) -> Batch:
+    """The part of a batch that counts."""
+    return jax.tree.map(lambda x: x[batch.weight > 0], batch)
 
 
 def test_lanes_are_apart():
     replay = Replay(capacity=40, batch=40)
     other = [Step(s.obs + 50, s.then + 50, s.discount, s.last) for s in AFTER + AFTER + CUT]
     buffer, step = filled(replay, [CUT + DEATH + AFTER, other])
-    found = known(sampled(replay, buffer, step))
+    found = {}
+    for seed in range(5):
+        found |= known(sampled(replay, buffer, step, seed))
     assert found[2][0] == 3
     assert found[51][0] == 52
     assert all((then >= 50) == (obs >= 50) for obs, (then, *_) in found.items())
 
 
-def test_whole_episode():
-    replay = Replay(capacity=20, batch=4, whole_episode=True)
+def test_the_episode_that_has_just_ended():
+    replay = Replay(capacity=20, batch=4, sampler=CurrentEpisode())
     for count, expected in {3: {0, 1, 2}, 4: set(), 5: {10, 11}, 6: set()}.items():
         batch = sampled(replay, *filled(replay, [(CUT + DEATH + AFTER)[:count]]))
         np.testing.assert_array_equal(batch.weight[:4], 1.0)
@@ -150,6 +231,43 @@ def test_whole_episode():
         assert sorted(counted.tolist()) == sorted(expected)
     batch = sampled(replay, *filled(replay, [CUT]))
     assert {obs: row[0] for obs, row in known(batch).items()}[2] == 3
+
+
+def test_whole_episodes_of_an_unlimited_environment_need_a_length():
+    spec, buffer = SPEC._replace(time_limit=None), filled(Replay(capacity=20, batch=4), [CUT])[0]
+    for sampler in (CurrentEpisode(), Episodes()):
+        with pytest.raises(BadInput, match="give the sampler a `length`"):
+            sampler.sample(spec, buffer, 2, jax.random.key(0), 3)
+        sampler = dataclasses.replace(sampler, length=3)
+        assert (sampler.sample(spec, buffer, 2, jax.random.key(0), 3).weight > 0).any()
+
+
+def test_a_write_is_a_slice_when_seeds_are_batched():
+    """Only finals, which every lane has elsewhere, take a loop (that is what a scatter becomes on CPUs)."""
+    spec, seeds = SPEC._replace(state=(Field("whole"),)), 3
+    whole, note = jnp.zeros((3, 2, 1)), jnp.zeros((3, 2), jnp.int32)
+    taken = rollout([CUT, CUT])
+    taken = taken._replace(now=taken.now._replace(state=whole), then=taken.then._replace(state=whole))
+    one = empty(spec, lanes=2, slots=9, finals=4, extra=note[0, 0], state=True)
+    buffers, taken, note = jax.tree.map(lambda x: jnp.stack([x] * seeds), (one, taken, note))
+
+    def loops(axis, step):
+        """Loops of a write, with one step for all seeds, or one of each seed's own."""
+        write = jax.vmap(lambda *args: add(spec, args[0], args[1], args[2], args[3]), (0, 0, axis, 0))
+        program = jax.jit(write, donate_argnums=0).lower(buffers, taken, step, note).compile().as_text()
+        return program.count(" while("), program.count(" dynamic-update-slice(")
+
+    finals, steps = len(jax.tree.leaves(buffers.finals)), len(jax.tree.leaves(buffers.steps))
+    assert loops(None, jnp.int32(6)) == (finals, finals + steps)
+    assert loops(0, jnp.full(seeds, 6))[0] == finals + steps
+
+
+def test_a_rollout_as_a_batch():
+    batch = rollout_as_batch(rollout([CUT + DEATH + AFTER]))
+    found = known(batch)
+    assert {obs: row[0] for obs, row in found.items()} == {0: 1, 1: 2, 2: 3, 10: 11, 11: 12, 20: 21, 21: 22}
+    assert found[0][3] == pytest.approx(0.1)
+    assert found[2][3] == found[11][3] == found[21][3] == 0
 
 
 def test_sampling_is_uniform():

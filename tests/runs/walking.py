@@ -10,16 +10,18 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent / "core"))  # in workers, too
 
-from walks import SavedWalk
+import walks
 
 from covey.core.workers import Workers, lane_seeds
 
 
-class SlowWalk(SavedWalk):
-    """Every step takes `pause` seconds; with `deaf` it holds the interpreter for a minute in its third step."""
+class SlowWalk(walks.SavedWalk):
+    """A step takes `pause` seconds. deaf: the third holds the interpreter for a minute. endless: no episode ends."""
 
-    def __init__(self, seeds, pause, deaf):
+    def __init__(self, seeds, pause, deaf, endless):
         super().__init__(seeds)
+        self.limit = 10**9 if endless else walks.LIMIT
+        self.spec = self.spec._replace(time_limit=None if endless else walks.LIMIT)
         self.pause, self.deaf, self.steps = pause, deaf, 0
 
     def step(self, action):
@@ -29,7 +31,10 @@ class SlowWalk(SavedWalk):
         time.sleep(self.pause)
         return super().step(action)
 
+    def _show(self, reward):
+        return super()._show(reward)._replace(last=self.clock >= self.limit)
 
-def make_env(lanes: int = 2, workers: int = 0, pause: float = 0.002, deaf: bool = False):
-    make = functools.partial(SlowWalk, pause=pause, deaf=deaf)
+
+def make_env(lanes: int = 2, workers: int = 0, pause: float = 0.002, deaf: bool = False, endless: bool = False):
+    make = functools.partial(SlowWalk, pause=pause, deaf=deaf, endless=endless)
     return Workers(make, lanes, workers) if workers else make(lane_seeds(0, lanes))

@@ -6,8 +6,8 @@
     Episodes         whole episodes
 
 What cannot be learned from is drawn again: a step whose successor is not known, a sequence that shares a step with
-another one of the batch. So the rest keeps the shares that were asked for, at a cost that does not depend on how much is
-kept. Where every try fails, the weight is 0.
+another one of the batch. So the rest keeps the chances that were asked for, at a cost that does not depend on how much
+is kept. Where every try fails, single steps are taken twice, and other weights are 0.
 """
 
 from __future__ import annotations
@@ -93,10 +93,12 @@ class Transitions(StepSampler):
     """The chances of steps by their age."""
 
     def sample(self, spec, buffer, count, key, step):
-        age, lane = self.ages.draw(key, (STEP_TRIES, count), steps_kept(buffer, step), buffer.lanes)
-        good = has_successor(buffer, age, lane, step)
-        first = jnp.argmax(good, axis=0), jnp.arange(count)
-        return gather(buffer, age[first], lane[first], good[first].astype(jnp.float32), step)
+        age, lane = self.ages.draw(key, (STEP_TRIES * count,), steps_kept(buffer, step), buffer.lanes)
+        upto = jnp.cumsum(has_successor(buffer, age, lane, step))
+        wanted = 1 + jnp.arange(count) % jnp.maximum(upto[-1], 1)  # the first ones; where they are few, again
+        drawn = jnp.searchsorted(upto, wanted, method="scan_unrolled")
+        weight = jnp.broadcast_to(upto[-1] > 0, (count,)).astype(jnp.float32)
+        return gather(buffer, age[drawn], lane[drawn], weight, step)
 
 
 class CurrentEpisode(StepSampler):
@@ -134,7 +136,8 @@ class Sequences(Sampler):
 
     A sequence begins with a step that was drawn by its age, and stops after `length` steps, at the end of its episode,
     or with the newest step whose successor is known. `then` of its last step is what came after it: at the end of an
-    episode, its final observation. No two sequences of a batch share a step; where fewer fit, the others' weights are 0.
+    episode, its final observation. No two sequences of a batch share a step; where fewer fit, the weights of the others
+    are 0.
     """
 
     length: int = eqx.field(static=True, default=64)
@@ -236,7 +239,5 @@ def _longest(sampler: Any, spec: Spec) -> int:
     """Steps of the longest episode."""
     longest = sampler.length or spec.time_limit
     if longest is None:
-        raise BadInput(
-            f"the environment {spec.name!r} does not say how long its episodes are at most: give the sampler a `length`."
-        )
+        raise BadInput(f"{spec.name!r} does not say how long its episodes are at most: give the sampler a `length`.")
     return longest

@@ -102,12 +102,17 @@ class Guarded:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
+        except SystemExit:  # rich's answer to a broken pipe
+            self._lost()
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EIO):
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever is written later would fail too
-            if self._request.number is None:
-                self._request.number = UNREAD
+            self._lost()
+
+    def _lost(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever is written later would fail too
+        if self._request.number is None:
+            self._request.number = UNREAD
 
 
 @contextlib.contextmanager

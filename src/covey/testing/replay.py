@@ -20,7 +20,9 @@ from covey.learning.samplers import Sampler
 SEEDS = 2
 AGENTS = Table(
     {
-        "eyes": Group(("eye",), (Field("picture", (2, 1, 3), dtype="uint8"),), Box((-1.0,), (1.0,))),
+        "eyes": Group(
+            ("eye",), (Field("picture", (2, 1, 3), dtype="uint8"), Field("speed", (2,))), Box((-1.0,), (1.0,))
+        ),
         "ears": Group(("left", "right"), (Field("heard", (2,)),), Discrete(3)),
     }
 )
@@ -85,7 +87,8 @@ def play(rng: Any, shape: tuple[int, int, int], ends: float, cuts: float, time_l
 
 def seen(number: Any) -> TimeStep:
     """What agents see where a number [...] stands."""
-    obs = {name: _marked(number, (group.size, *group.obs_shape), group.obs_dtype) for name, group in AGENTS.items()}
+    blank = {name: group.blank() for name, group in AGENTS.items()}
+    obs = jax.tree.map(lambda x: _marked(number, x.shape, str(x.dtype)), blank)
     alive = {name: _marked(number, (group.size,), "bool") for name, group in AGENTS.items()}
     near = {
         name: (_marked(number, (g.size, 1), "int32"), _marked(number, (g.size, 1), "bool"))
