@@ -24,6 +24,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # MAgent2 carries attacks out in an order of its own with several
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "xla"))
 os.environ.setdefault("COVEY_CACHE", str(Path(__file__).parent.parent / ".cache" / "covey"))
+os.environ.setdefault("XDG_STATE_HOME", str(Path(__file__).parent.parent / ".cache" / "state"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 gc.set_threshold(200_000, 20, 100)  # tracing makes objects by the million, and few of them are garbage

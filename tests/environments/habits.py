@@ -76,7 +76,7 @@ class Game(ParallelEnv):
         )
 
     def render(self):
-        return np.full((20, 30, 3), 40 * self.t, np.uint8)
+        return np.full((20, 30, 3), min(40 * self.t, 255), np.uint8)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -602,6 +602,13 @@ class Undrawn(Game):
 class NoRenderMode(Game):
     def __init__(self):
         super().__init__()
+
+
+class Forever(Game):
+    """It ends never, and says no limit."""
+
+    def ends(self, agent):
+        return False, False
 
 
 class Limited(Game):

@@ -8,14 +8,17 @@ import io
 import json
 import re
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import covey
+from covey import algorithms, environments
 from covey.cli import main
 from covey.core.errors import BadInput
-from covey.runs.hosted_episode import LARGEST, Reel
+from covey.runs.hosted_episode import LARGEST, Reel, film_hosted
+from covey.runs.policy import Policy
 from covey.runs.render import render
 
 
@@ -71,6 +74,15 @@ def test_what_cannot_be_drawn_is_one_sentence(run):
         render(folder)
     with pytest.raises(BadInput, match="draws itself, without credit"):
         render(folder, credit=True)
+
+
+def test_an_episode_without_an_end_is_not_drawn_for_ever(monkeypatch):
+    monkeypatch.setattr("covey.runs.evaluate.PATIENCE", 30)
+    environment = environments.make("pettingzoo:habits", lanes=1, arguments="kind: forever")
+    policy = Policy(environment, algorithms.make("random", environment), (), 0)
+    with pytest.raises(BadInput, match="has not ended after 30 steps"):
+        film_hosted(policy, jax.random.key(0), lanes=1, number=0, most=8)
+    environment.close()
 
 
 def test_a_real_environment_draws_itself(tmp_path):

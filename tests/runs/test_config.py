@@ -154,8 +154,10 @@ GOOD = {"environment": "toy/discrete", "algorithm": "random"}
         (GOOD | {"environment": 3}, "does not hold its environment"),
         (GOOD | {"algorithm": 3}, "does not hold its algorithm"),
         (GOOD | {"algorithm": "randon"}, "did you mean 'random'"),
-        (GOOD | {"algorithm": {"object": {"type": "no.module:X"}}}, "there is no module 'no'"),
-        (GOOD | {"algorithm": {"object": {"type": "os:system"}}}, "is not a record"),
+        (GOOD | {"algorithm": {"object": {"type": "no.module:X"}}}, "names 'no.module:X', code of the module"),
+        (GOOD | {"algorithm": {"object": {"type": "os:system"}}}, "names 'os:system', code of the module 'os'"),
+        (GOOD | {"algorithm": {"object": {"type": "covey.core.types:Space"}}}, "names 'covey.core.types:Space'"),
+        (GOOD | {"algorithm": {"object": {"type": "covey.core.algorithm:Algorithm"}}}, "is not a record"),
         (GOOD | {"algorithm": {"object": {"type": "covey.core.types:Discrete", "n": 2}}}, "not an algorithm but"),
         (GOOD | {"algorithm": {"object": {"type": "covey.core.types:Discrete"}}}, "lacks the field 'n'"),
         (GOOD | {"algorithm": {"object": {"array": "weights"}}}, "the array 'weights' is missing"),
@@ -208,6 +210,72 @@ def test_files_that_cannot_be_read(tmp_path):
     path.with_suffix(".npz").write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(BadInput, match="the arrays in"):
         configs.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("algorithm: {id: mappo, gamma: 0.9}", "the algorithm has no entry 'gamma', only id, preset, settings, object"),
+        ("algorithm: {id: mappo, options: {gamma: 0.9}}", "the algorithm has no entry 'options'"),
+        ("algorithm: {id: mappo, presett: paper}", "the algorithm has no entry 'presett'"),
+        ("algorithm: {preset: paper}", "does not hold its algorithm"),
+        ("algorithm: {id: mappo, preset: 3}", "the algorithm's `preset` must be text, got 3"),
+        ("algorithm: {id: mappo, settings: {gama: 0.9}}", "gama"),
+        ("algorithm: {id: mappo, settings: {gamma: high}}", "gamma"),
+        ("algorithm: {id: mappo, settings: {1: 2}}", "settings"),
+        ("algorithm: {id: mappo, settings: 0.9}", "the algorithm's `settings` must be a mapping, got 0.9"),
+        ("algorithm: {id: 3}", "does not hold its algorithm"),
+        ("algorithm: [mappo]", "does not hold its algorithm"),
+        (
+            "environment: {id: toy/discrete, time_limit: 3}",
+            "the environment has no entry 'time_limit', only id, options",
+        ),
+        ("environment: {id: toy/discrete, option: {time_limit: 3}}", "the environment has no entry 'option'"),
+        ("environment: {id: toy/discrete, options: 3}", "`options` must be a mapping of names, got 3"),
+        ("environment: {id: toy/discrete, options: {time-limit: 3}}", "the option 'time-limit' is unknown"),
+        ("environment: {id: toy/discrete, options: {time_limit: 3, time_limit: 4}}", "'time_limit' is given twice"),
+        ("environment: {options: {time_limit: 3}}", "the environment has no entry 'options', only name, object"),
+        ("steps: 100\nsteps: 200", "the name 'steps' is given twice (line 2)"),
+        ("steps: 100\n'steps': 200", "the name 'steps' is given twice"),
+        ("gamma: 0.9", "the entry 'gamma' is unknown"),
+        ("time_limit: 3", "the entry 'time_limit' is unknown"),
+    ],
+)
+def test_settings_that_would_be_dropped(tmp_path, text, words):
+    """Whatever a hand-written configuration says is used, or refused in one sentence."""
+    rest = {name: value for name, value in GOOD.items() if not text.startswith(name)}
+    path = tmp_path / "run.yaml"
+    path.write_text(text + "\n" + yaml.safe_dump(rest))
+    with pytest.raises(BadInput, match=re.escape(words)):
+        configs.read(path)
+
+
+def test_settings_by_hand(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "environment: toy/discrete\n"
+        "algorithm: {id: maddpg, preset: paper, settings: {gamma: 0.9, critic: {width: 32}, replay.capacity: 2e4}}\n"
+    )
+    algorithm = configs.read(path).algorithm
+    assert isinstance(algorithm, DDPG)
+    assert (algorithm.gamma, algorithm.critic.width, algorithm.replay.capacity) == (0.9, 32, 20_000)
+
+
+def test_numbers_of_options_without_types(tmp_path, monkeypatch):
+    (tmp_path / "untyped_maker.py").write_text(
+        "from covey.environments.toy import discrete\n"
+        "def make_env(bonus=0.0, time_limit=8):\n"
+        "    assert (bonus, type(bonus), time_limit) == (0.001, float, 5)\n"
+        "    return discrete(bonus=bonus, time_limit=time_limit)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "environment: {id: 'untyped_maker:make_env', options: {bonus: 1e-3, time_limit: 5}}\n"
+        "algorithm: random\n"
+        "steps: 1e4\n"
+    )
+    assert configs.read(path, trust=True).steps == 10_000
 
 
 def test_spec_is_not_written_but_filled_in(world):

@@ -36,6 +36,7 @@ def test_refuses(finished, tmp_path):
         covey.load(finished.folder, seed=2)
     with pytest.raises(BadInput, match="is not a run folder"):
         covey.load(tmp_path)
-    (tmp_path / "config.yaml").write_text((finished.folder / "config.yaml").read_text())
+    for name in ("config.yaml", "config.seal"):
+        (tmp_path / name).write_text((finished.folder / name).read_text())
     with pytest.raises(BadInput, match="has no checkpoint yet"):
         covey.load(tmp_path)

@@ -1,4 +1,4 @@
-"""An environment outside JAX for the tests of signals: it can be saved, takes its time, and plays in workers, too."""
+"""An environment outside JAX for tests of signals: it can be saved, takes its time, and plays in workers or here."""
 
 from __future__ import annotations
 

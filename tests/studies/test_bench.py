@@ -24,11 +24,12 @@ UNITS = {
     "battle": {"environment steps/s", "times their speed", "s to compile"},
     "soldiers": {"soldier steps/s"},
     "population": {"updates/s", "exponent"},
+    "neighbors": {"MB of weights", "ms an update", "s to compile", "times the weights", "times as fast"},
     "memory": {"MB planned", "MB measured"},
 }
 
 
-SLOW = ("seeds", "ppo", "training", "memory")
+SLOW = ("seeds", "ppo", "training", "neighbors", "memory")
 NEEDS = {"torch": "torch", "jaxmarl": "jaxmarl", "workers": "mpe2", "battle": "magent2"}
 
 

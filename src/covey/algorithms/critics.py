@@ -189,13 +189,13 @@ class Neighbors(GroupCritic):
 
     def init(self, key, spec, groups):
         seen = row_size(spec, {name: sum(sizes(spec, name)[:2]) for name in spec.groups})
-        slots, width = neighborhood(spec), self.width
+        listed, width = neighborhood(spec), self.width
 
         def draw(key, name):
             k_message, k_out = jax.random.split(key)
             own = sum(sizes(spec, name)[:2])
             if self.pool == "concat":
-                return NeighborNet(None, MLP(k_out, (own + slots * seen, width, width, 1)))
+                return NeighborNet(None, MLP(k_out, (own + listed * seen, width, width, 1)))
             return NeighborNet(linears(k_message, (width, own + seen))[0], MLP(k_out, (own + width, width, width, 1)))
 
         keys = jax.random.split(key, len(groups))

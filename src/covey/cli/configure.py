@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from covey import algorithms, environments
+from covey.algorithms.presets import found
 from covey.cli.environment import ENV, environment_options
 from covey.cli.options import Entry, filled, form, form_of
 from covey.cli.parse import flags, parse
@@ -90,18 +91,21 @@ def everything(start: Start, algorithm: Algorithm) -> Any:
 def from_names(words: list[str], given: Mapping[str, str]) -> Start:
     """Made by ids, with the world's options and the preset."""
     name, id = words[:2]
-    preset = given.get("preset", "tuned")
+    preset = given.get("preset") or algorithms.preset_for(name, id)
+    special = found(name, id, preset)
+    begun = Settings(preset=preset, steps=special.steps, envs=special.envs) if special else Settings(preset=preset)
     answers, options = environment_options(id, {}, given)
     environment = environments.make(id, **options)
     algorithm = algorithms.make(name, environment, preset=preset)
-    return Start(algorithm, environment, Origin(id, options, name, preset), Settings(), answers)
+    return Start(algorithm, environment, Origin(id, options, name, preset), begun, answers)
 
 
 def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
     """As the file says. The world is made again where a flag changes its options."""
     if "preset" in given:
         raise BadInput(f"--preset cannot be combined with {file}, which holds every setting: leave one of them out.")
-    config = configs.read(file)
+    trust = "trust" in given
+    config = configs.read(file, trust=trust)
     origin, answers = config.origin, None
     if words and words[:2] != [origin.algorithm, origin.environment]:
         raise BadInput(
@@ -111,7 +115,7 @@ def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
     if origin.environment is not None:
         answers, options = environment_options(origin.environment, origin.options, given)
         if options != origin.options:
-            config = configs.read(file, environments.make(origin.environment, **options))
+            config = configs.read(file, environments.make(origin.environment, **options), trust)
             origin = origin._replace(options=options)
     settings = Settings(preset=origin.preset, **{name: getattr(config, name) for name in CONFIGURED})
     return Start(config.algorithm, config.environment, origin, settings, answers)

@@ -14,7 +14,8 @@ class Settings:
     """What every run has."""
 
     preset: str = "tuned"
-    """The algorithm's settings to begin with: `tuned`, or `paper` as they are printed."""
+    """The algorithm's settings to begin with: `tuned`, `paper` as they are printed, or an environment's id where
+    settings were found for it (then this is the default)."""
     steps: int = 100_000
     """Environment steps of each seed, summed over its environments."""
     seeds: int = 1
@@ -29,6 +30,8 @@ class Settings:
     """Go on from the newest checkpoint in --out."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A run's config.yaml to take everything from; flags change it."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that the run names."""
     evaluate_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: only at the end)")] = None
     """Environment steps between evaluations."""
     episodes: int = 32

@@ -9,7 +9,7 @@ from covey.cli.parse import parse, scan
 from covey.cli.settings import Overview
 from covey.core.errors import BadInput
 
-SWITCHES = ("resume", "quiet", "help")
+SWITCHES = ("resume", "trust", "quiet", "help")
 
 
 def train(args: list[str]) -> int:
@@ -28,7 +28,7 @@ def train(args: list[str]) -> int:
     from covey.runs.train import execute, made_here
 
     config, settings = configure(args, words, given, file)
-    where = {"out": settings.out, "resume": settings.resume, "trackers": settings.tracker}
+    where = {"out": settings.out, "resume": settings.resume, "trust": settings.trust, "trackers": settings.tracker}
     with made_here(config.environment):
         result = execute(config, quiet=settings.quiet, **where)
     if not settings.quiet:
@@ -44,7 +44,12 @@ def file_of(given: Mapping[str, str], words: list[str]) -> Path | None:
         return None
     if not given.get("out"):
         raise BadInput("which run should be resumed? Give its folder: `covey train --resume --out DIR`.")
+    from covey.runs.files import reading
+    from covey.runs.trust import demand_safe
+
     file = Path(given["out"]) / "config.yaml"
-    if not file.exists():
-        raise BadInput(f"there is no run to resume in {file.parent}: it has no config.yaml.")
+    with reading(f"the run folder {file.parent}"):
+        if not file.exists():
+            raise BadInput(f"there is no run to resume in {file.parent}: it has no config.yaml.")
+    demand_safe(file.parent, "trust" in given)
     return file

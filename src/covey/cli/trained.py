@@ -22,14 +22,17 @@ class EvaluateArguments:
     Examples:
       covey evaluate runs/first
       covey evaluate runs/first --episodes 200
+      covey evaluate runs/first@20000
     """
 
-    run: Annotated[Positional[str | None], arg(metavar="RUN", help_behavior_hint="")] = None
-    """A run folder."""
+    run: Annotated[Positional[str | None], arg(metavar="RUN|RUN@STEP", help_behavior_hint="")] = None
+    """A run folder, and a step of it that was kept (default: the newest)."""
     episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: as many as the run's own)")] = None
     """Episodes of each seed."""
     json: JsonFile = None
     """Write the results there too, as JSON; `-`: print them instead of the table."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that the run names, though it was not trained by you on this machine."""
 
 
 def evaluate(args: list[str]) -> int:
@@ -42,7 +45,7 @@ def evaluate(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    trained = open_run(folder)
+    trained = open_run(folder, trust=asked.trust)
     _warn(trained.warnings)
     evaluation = evaluate_trained(trained, asked.episodes)
     give(evaluation_table(evaluation, trained.config), evaluation_summary(evaluation, trained.config), asked.json)
@@ -60,8 +63,8 @@ class RenderArguments:
       covey render runs/first --out attention.png --attention --agent router_A
     """
 
-    run: Annotated[Positional[str | None], arg(metavar="RUN", help_behavior_hint="")] = None
-    """A run folder."""
+    run: Annotated[Positional[str | None], arg(metavar="RUN|RUN@STEP", help_behavior_hint="")] = None
+    """A run folder, and a step of it that was kept (default: the newest)."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/episodes)")] = None
     """A .gif or .html file, or a folder for both; with --attention a .png, .svg or .pdf file, or a folder."""
     attention: FlagCreatePairsOff[bool] = False
@@ -76,6 +79,8 @@ class RenderArguments:
     """The seed of the run, counted from 0."""
     fps: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: about 8 seconds in all)")] = None
     """Frames per second."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that the run names, though it was not trained by you on this machine."""
 
 
 def render(args: list[str]) -> int:
@@ -86,7 +91,7 @@ def render(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "credit", "agent", "fps")}
+    how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "credit", "agent", "fps", "trust")}
     print("\n".join(str(path) for path in render(folder, asked.out, **how)))
     return 0
 
@@ -102,14 +107,16 @@ class CompareArguments:
       covey compare random assignment --environment navigation --episodes 100
     """
 
-    what: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN|ALGORITHM", help_behavior_hint="")] = ()
-    """Run folders, and ids of algorithms that need no training."""
+    what: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN|RUN@STEP|ALGORITHM", help_behavior_hint="")] = ()
+    """Run folders (RUN@STEP: at a step that was kept), and ids of algorithms that need no training."""
     environment: Annotated[str | None, arg(metavar="ID", help_behavior_hint="(default: the first run's)")] = None
     """The world to compare them in."""
     episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the first run's, or 32)")] = None
     """Episodes of each seed."""
     json: JsonFile = None
     """Write the results there too, as JSON; `-`: print them instead of the table."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that a run names, though it was not trained by you on this machine."""
 
 
 def compare(args: list[str]) -> int:
@@ -123,7 +130,7 @@ def compare(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    comparison = compare(asked.what, environment, asked.episodes)
+    comparison = compare(asked.what, environment, asked.episodes, asked.trust)
     _warn(comparison.warnings)
     give(comparison_table(comparison), comparison_summary(comparison), asked.json)
     return 0
@@ -149,6 +156,8 @@ class TournamentArguments:
     """Games of every two contenders, at least."""
     json: JsonFile = None
     """Write the results there too, as JSON; `-`: print them instead of the table."""
+    trust: FlagCreatePairsOff[bool] = False
+    """Import code that a run names, though it was not trained by you on this machine."""
 
 
 def tournament(args: list[str]) -> int:
@@ -162,7 +171,7 @@ def tournament(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    played = tournament(asked.what, environment, asked.games)
+    played = tournament(asked.what, environment, asked.games, asked.trust)
     _warn(played.warnings)
     give(tournament_table(played), played.summary(), asked.json)
     return 0

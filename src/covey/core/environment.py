@@ -79,8 +79,8 @@ def demand_environment(made: Any, what: str) -> Any:
     sound = isinstance(getattr(made, "spec", None), Spec) and not isinstance(made, type)
     if not (sound and all(callable(getattr(made, name, None)) for name in ("reset", "step"))):
         raise BadInput(
-            f"{what} is a {type(made).__name__} and no environment: it needs a `spec` (covey.core.types.Spec), `reset` "
-            "and `step`."
+            f"{what} is not an environment but a {type(made).__name__}: it needs a `spec` (covey.core.types.Spec), "
+            "`reset` and `step`."
         )
     return made
 

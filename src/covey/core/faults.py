@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput, Diverged
-from covey.core.types import Box, Group, Groups, Spec, Splits, TimeStep
+from covey.core.types import Box, Field, Group, Groups, Spec, Splits, TimeStep
 
 NAME = "faults"
 """What the loop calls them, beside the names of metrics."""
@@ -39,7 +40,7 @@ def possible(spec: Spec, shown: bool) -> tuple[Fault, ...]:
     if not shown:
         return rewards
     actions = [Fault("action", name) for name, group in groups if isinstance(group.action, (Box, Splits))]
-    seen = [Fault("observation", name) for name, group in groups if _floats(group)]
+    seen = [Fault("observation", name) for name, group in groups if any(map(_is_float, group.obs))]
     state = [Fault("state")] if spec.state else []
     return (*actions, *rewards, *seen, *state)
 
@@ -57,11 +58,19 @@ def found(spec: Spec, shown: bool, earned: Groups, now: TimeStep, action: Groups
             case Fault("action", str(name)):
                 return _any_broken(action[name], now.alive[name])
             case Fault("observation", str(name)):
-                return jnp.any(jnp.stack([_broken_sight(spec.groups[name], x, name) for x in (now, then)]))
+                return _unreadable(spec.groups[name], now, name) | _unreadable(spec.groups[name], then, name)
             case _:
-                return ~jnp.isfinite(then.state).all()
+                return ~(jnp.isfinite(now.state).all() & jnp.isfinite(then.state).all())
 
     return jnp.stack([broken(fault) for fault in possible(spec, shown)])
+
+
+def _unreadable(group: Group, now: TimeStep, name: str) -> Any:
+    """Is anything that the agents of a group observe not finite?"""
+    obs, valid = now.obs[name], group.obs_valid()
+    real = [None] * len(jax.tree.leaves(obs)) if valid is None else jax.tree.leaves(valid)
+    pairs = [(x, r) for x, r in zip(jax.tree.leaves(obs), real, strict=True) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return jnp.any(jnp.stack([_any_broken(x, now.alive[name], r) for x, r in pairs]))
 
 
 def _any_broken(x: Any, alive: Any, valid: Any = None) -> Any:
@@ -70,16 +79,8 @@ def _any_broken(x: Any, alive: Any, valid: Any = None) -> Any:
     return jnp.any(broken if valid is None else broken & valid)
 
 
-def _broken_sight(group: Group, now: TimeStep, name: str) -> Any:
-    """Is a number that a group observes not finite?"""
-    seen, valid = group.fields_of(now.obs[name]), group.obs_valid()
-    real = {} if valid is None else group.fields_of(valid)
-    return jnp.stack([_any_broken(seen[f], now.alive[name], real.get(f)) for f in _floats(group)]).any()
-
-
-def _floats(group: Group) -> list[str]:
-    """The fields of a group that can be other than finite."""
-    return [field.name for field in group.obs if np.issubdtype(np.dtype(field.dtype), np.floating)]
+def _is_float(field: Field) -> bool:
+    return np.issubdtype(np.dtype(field.dtype), np.floating)
 
 
 def first(broken: Any, steps: Any) -> Any:

@@ -59,12 +59,11 @@ def demand_same(module: str, folders: Iterable[str | Path]) -> None:
 def home(module: str) -> Path | None:
     """The folder that makes `module`, which is loaded, importable; None where Python finds it by itself."""
     top = sys.modules.get(module.partition(".")[0])
-    if top is None:
-        return None
-    places = list(getattr(top, "__path__", ()))
-    places = [Path(place).parent for place in places] or [Path(top.__file__).parent] * bool(getattr(top, "__file__", 0))
+    file = getattr(top, "__file__", None)
+    places = getattr(top, "__path__", None) or ([file] if file else [])  # of a package its folders, else the file
     installed = {Path(place).resolve() for place in sysconfig.get_paths().values()}
-    return next((place.absolute() for place in places if place.resolve() not in installed), None)
+    folders = [Path(place).absolute().parent for place in places]
+    return next((folder for folder in folders if folder.resolve() not in installed), None)
 
 
 def _search(folder: str) -> bool:

@@ -155,6 +155,7 @@ _PLAIN: dict[Any, Callable[[Any], tuple[Any, bool]]] = {
     float: _as_float,
     int: _as_int,
     bool: lambda value: (value, isinstance(value, bool)),
+    dict: lambda value: (value, isinstance(value, dict)),
     str: lambda value: (value, isinstance(value, str)),
     type(None): lambda value: (value, value is None),
 }
@@ -168,8 +169,19 @@ def _words(hint: Any) -> str:
             return " or ".join(_words(member) for member in members)
         case origin, _ if origin is tuple:
             return f"a tuple ({hint})"
+        case origin, _ if origin is Callable:
+            return "a function"
     if is_record(hint):
         return f"a {hint.__name__}"
-    return {float: "a number", int: "a whole number", bool: "true or false", str: "text", type(None): "nothing"}.get(
-        hint, str(hint)
-    )
+    return _NAMES.get(hint, str(hint))
+
+
+_NAMES = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "text",
+    dict: "a mapping",
+    Callable: "a function",
+    type(None): "nothing",
+}

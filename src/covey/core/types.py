@@ -22,6 +22,9 @@ Metrics = dict[str, Any]
 
 V = TypeVar("V")
 
+STEP_LIMIT = 2**31 - 1
+"""The most environment steps of a seed: they are counted in int32."""
+
 
 class Table(Mapping[str, V], Generic[V]):
     """A hashable, read-only mapping whose names are in sorted order (static parts of a spec)."""

@@ -79,7 +79,7 @@ FILES = {"routing": ("matrices", "tunnels")}
 """Schemes whose ids name a file, and their options that may name others."""
 
 
-def make(id: str, **options: Any) -> Any:
+def make(id: str, /, **options: Any) -> Any:
     """The world called `id`, with its maker's keyword `options`.
 
     `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, `pettingzoo:MODULE` for an environment of
@@ -91,7 +91,7 @@ def make(id: str, **options: Any) -> Any:
     return demand_environment(build(id, **options), f"what {id!r} makes")
 
 
-def build(id: str, **options: Any) -> Any:
+def build(id: str, /, **options: Any) -> Any:
     """As `make`, whatever comes of it: for those who want to say more about what is missing."""
     make_it, positional = maker(id)
     return call(make_it, f"the environment {id!r}", options, *positional)

@@ -239,7 +239,5 @@ def _longest(sampler: Any, spec: Spec) -> int:
     """Steps of the longest episode."""
     longest = sampler.length or spec.time_limit
     if longest is None:
-        raise BadInput(
-            f"the environment {spec.name!r} does not say how long an episode is at most: give the sampler a `length`."
-        )
+        raise BadInput(f"{spec.name!r} does not say how long its episodes are at most: give the sampler a `length`.")
     return longest

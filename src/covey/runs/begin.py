@@ -15,19 +15,26 @@ from covey.core.interrupts import interruptible
 from covey.core.loop import as_arguments, start, start_hosted
 from covey.core.mesh import place
 from covey.core.optional import offered
+from covey.core.registry import conform
 from covey.core.types import Run
 from covey.learning.buffer import Buffer, end_episodes
 from covey.runs import checkpoint, journal, memory
 from covey.runs import config as configs
 from covey.runs.checkpoint import Identity, Saved
 from covey.runs.config import Config
+from covey.runs.files import reading
 from covey.runs.live import View
+from covey.runs.trust import is_sealed
 
 LADDER = tuple(m * 10**e for e in range(8) for m in (1, 2, 5))
 """Lengths that a chunk may have, in iterations."""
 
 CHUNK_S = 1.0
 """How long a chunk should take."""
+
+
+ENVIRONMENT = "environment"
+"""What the seal of a saved environment is for."""
 
 
 class Pace(NamedTuple):
@@ -56,17 +63,21 @@ class HostFacts(NamedTuple):
 
 
 def begin(
-    config: Config, folder: Path, resume: bool, screen: View, between: Callable[[], None]
+    config: Config, folder: Path, resume: bool, screen: View, between: Callable[[], None], trust: bool = False
 ) -> tuple[Run, HostFacts]:
-    """A fresh run, or the one in the newest whole checkpoint of `folder`. What `between` raises ends the wait."""
-    saved = checkpoint.latest(folder / checkpoint.CHECKPOINTS) if resume else None
+    """A fresh run, or the one in the newest whole checkpoint of `folder`. What `between` raises ends the wait.
+
+    trust: restore a saved environment, which may run code, though it was not saved by this user.
+    """
+    with reading(f"the run folder {folder}"):
+        saved = checkpoint.latest(folder / checkpoint.CHECKPOINTS) if resume else None
     if config.end != config.steps:
         screen.note(f"{config.steps:,} steps are rounded up to {config.end:,} ({config.iteration:,} an iteration).")
     if resume and saved is None:
         screen.note(f"{folder} has no checkpoint yet: the run begins.")
         journal.cut(folder, -1)
     if config.hosted:
-        return _begin_hosted(config, folder, saved, screen)
+        return _begin_hosted(config, folder, saved, screen, trust)
     abstract = jax.eval_shape(partial(start, config.environment, config.algorithm, lanes=config.envs), config.keys)
     _show_memory(config, abstract, screen)
     if saved is None:
@@ -86,7 +97,9 @@ def _start(config: Config) -> Run:
     return program(arrays, config.keys)
 
 
-def _begin_hosted(config: Config, folder: Path, saved: Saved | None, screen: View) -> tuple[Run, HostFacts]:
+def _begin_hosted(
+    config: Config, folder: Path, saved: Saved | None, screen: View, trust: bool
+) -> tuple[Run, HostFacts]:
     """As `begin`. A world that cannot be saved begins a new episode, and the rest goes on as it was."""
     if config.environment.lanes != config.seeds * config.envs:
         raise BadInput(
@@ -100,6 +113,11 @@ def _begin_hosted(config: Config, folder: Path, saved: Saved | None, screen: Vie
         return run, HostFacts(_pace(config))
     restored = checkpoint.restore(_checked(config, folder, saved, screen), abstract)
     if saved.world is not None and offered(config.environment, "restore"):
+        if not (trust or is_sealed(saved.about["host"].get("seal"), ENVIRONMENT, saved.world)):
+            raise BadInput(
+                f"the checkpoint {saved.folder} holds an environment that was not saved by this user on this machine, "
+                "and to restore it may run code: if you trust whoever made it, add `--trust` (in Python: `trust=True`)."
+            )
         config.environment.restore(saved.world)
         return restored, _facts(config, saved)
     screen.note(f"the world {config.environment.spec.name!r} cannot be saved: the run goes on with new episodes.")
@@ -149,8 +167,10 @@ def identity(config: Config) -> Identity:
 
 
 def _facts(config: Config, saved: Saved) -> HostFacts:
-    host = saved.about["host"]
-    return HostFacts(_pace(config, Pace(*host["pace"])), host["train_s"])
+    host, what = saved.about["host"], f"in the checkpoint {saved.folder} the entry"
+    length, settled = conform(host.get("pace"), tuple[int, bool], f"{what} 'pace'")
+    train_s = conform(host.get("train_s"), float, f"{what} 'train_s'")
+    return HostFacts(_pace(config, Pace(min(max(length, 1), LADDER[-1]), settled)), train_s)
 
 
 def _pace(config: Config, measured: Pace = FIRST_PACE) -> Pace:

@@ -17,6 +17,7 @@ import errno
 import hashlib
 import json
 import os
+import reprlib
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput
+from covey.core.types import STEP_LIMIT
 from covey.runs.files import sync, sync_tree, writing
 
 FORMAT = 1
@@ -234,11 +236,10 @@ def latest(folder: Path) -> Saved | None:
     """
     complaints: list[str] = []
     for step in steps(folder):
-        fault = _fault(folder / str(step))
-        if fault is None:
-            about = json.loads((folder / str(step) / "about.json").read_text())
-            return Saved(folder / str(step), about, tuple(complaints))
-        complaints.append(f"the checkpoint {folder / str(step)} is damaged ({fault}) and was passed over")
+        try:
+            return Saved(folder / str(step), _about(folder / str(step)), tuple(complaints))
+        except Damaged as fault:
+            complaints.append(f"the checkpoint {folder / str(step)} is damaged ({fault}) and was passed over")
     if complaints:
         raise BadInput("; ".join(complaints) + "; no earlier one is left, so start the run anew in another folder.")
     return None
@@ -248,21 +249,56 @@ def at(folder: Path, step: int) -> Saved | None:
     """What is saved of one step below `folder`; None where it is not there, BadInput where it is damaged."""
     if step not in steps(folder):
         return None
-    fault = _fault(folder / str(step))
-    if fault is not None:
-        raise BadInput(f"the checkpoint {folder / str(step)} is damaged: {fault}.")
-    return Saved(folder / str(step), json.loads((folder / str(step) / "about.json").read_text()))
+    try:
+        return Saved(folder / str(step), _about(folder / str(step)))
+    except Damaged as fault:
+        raise BadInput(f"the checkpoint {folder / str(step)} is damaged: {fault}.") from fault
 
 
-def _fault(folder: Path) -> str | None:
-    """What is wrong with the files of a checkpoint, or None."""
+class Damaged(Exception):
+    """The files of a checkpoint are not what was written: the message says what is wrong."""
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says about itself, after a look at all of its files."""
     try:
         about = json.loads((folder / "about.json").read_text())
-        promised, there = about["files"], _digests(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"about.json: {error}" if not isinstance(error, KeyError) else f"about.json lacks {error}"
-    wrong = [name for name, value in promised.items() if there.get(name) != value]
-    return f"{wrong[0]} is missing or changed" if wrong else None
+        _demand_form(about, dict)
+        _demand_form(about, FORM if about["format"] == FORMAT else OTHER_FORM)
+        there = _digests(folder)
+    except KeyError as error:
+        raise Damaged(f"about.json lacks {error}") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise Damaged(f"about.json: {error}") from error
+    if about["step"] != int(folder.name) or about["step"] > STEP_LIMIT:
+        raise Damaged(f"about.json: it is of step {about['step']}")
+    wrong = [name for name, value in about["files"].items() if there.get(name) != value]
+    if wrong:
+        raise Damaged(f"{wrong[0]} is missing or changed")
+    return about
+
+
+FORM = {
+    "step": int,
+    "identity": {"algorithm": str, "environment": str, "settings": dict},
+    "versions": dict,
+    "host": dict,
+    "shapes": dict,
+    "keys": dict,
+    "files": dict,
+}
+"""The entries of about.json and their kinds."""
+
+OTHER_FORM = {"step": int, "files": dict}
+"""Those that every format has."""
+
+
+def _demand_form(value: Any, form: Any, where: str = "it") -> None:
+    """TypeError where `value` is not of the form, KeyError where it lacks an entry."""
+    if not isinstance(value, form if isinstance(form, type) else dict):
+        raise TypeError(f"{where} is {reprlib.repr(value)}")
+    for name, inner in form.items() if isinstance(form, dict) else ():
+        _demand_form(value[name], inner, repr(name))
 
 
 def check(saved: Saved, identity: Identity) -> None:
@@ -272,7 +308,7 @@ def check(saved: Saved, identity: Identity) -> None:
             f"the checkpoint {saved.folder} has format {saved.about.get('format')}, and this covey reads format "
             f"{FORMAT}: use the covey that wrote it ({saved.about.get('versions', {}).get('covey', 'unknown')})."
         )
-    was = Identity(**saved.about["identity"])
+    was = Identity(*(saved.about["identity"][name] for name in Identity._fields))
     for name in ("algorithm", "environment"):
         if getattr(was, name) != getattr(identity, name):
             raise BadInput(
@@ -288,7 +324,8 @@ def check(saved: Saved, identity: Identity) -> None:
             )
 
 
-def _short(value: str) -> str:
+def _short(value: Any) -> str:
+    value = str(value)
     return value if len(value) <= 60 else f"{value[:57]}..."
 
 
@@ -302,9 +339,15 @@ def restore(saved: Saved, abstract: Any, part: str = "") -> Any:
     wanted = {prefix + name: leaf for name, leaf in flat(abstract).items()}
     shapes = {n: s for n, s in saved.about["shapes"].items() if n in wanted or not part}
     _demand_same_shapes(saved, shapes, _shapes(wanted))
-    arrays = _read_arrays(saved.folder / "run", wanted) if wanted else {}
-    arrays, kinds = ({n.removeprefix(prefix): x for n, x in by.items()} for by in (arrays, saved.about["keys"]))
-    return unflat(arrays, abstract, kinds)
+    try:
+        arrays = _read_arrays(saved.folder / "run", wanted) if wanted else {}
+        _demand_same_shapes(saved, _shapes(arrays), _shapes(wanted))
+        arrays, kinds = ({n.removeprefix(prefix): x for n, x in by.items()} for by in (arrays, saved.about["keys"]))
+        return unflat(arrays, abstract, kinds)
+    except BadInput:
+        raise
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError, MemoryError) as error:  # of the storage layer
+        raise BadInput(f"the checkpoint {saved.folder} is damaged: its arrays cannot be read ({error}).") from error
 
 
 def fits(saved: Saved, abstract: Any, part: str) -> bool:

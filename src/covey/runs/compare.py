@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
 
@@ -15,10 +13,12 @@ from covey import algorithms
 from covey.algorithms.random import Random
 from covey.core.algorithm import Algorithm, Scripted
 from covey.core.environment import Reference, evaluation_world
+from covey.core.equality import same
 from covey.core.errors import BadInput
 from covey.core.types import Spec
 from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
-from covey.runs.policy import Trained, open_run
+from covey.runs.files import reading
+from covey.runs.policy import Trained, open_run, place_of
 
 EPISODES = 32
 
@@ -48,13 +48,15 @@ class Comparison(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def compare(what: Sequence[str], environment: Any = None, episodes: int | None = None) -> Comparison:
-    """Evaluate run folders and algorithms that need no training (by id) on the same episodes.
+def compare(
+    what: Sequence[str], environment: Any = None, episodes: int | None = None, trust: bool = False
+) -> Comparison:
+    """Evaluate runs (folders, or `RUN@STEP`) and algorithms that need no training (by id) on the same episodes.
 
     environment: the world to compare them in (default: the first run's). episodes: of each seed (default: as the first
-    run's, else 32). Rules meet the episodes of as many seeds as the largest run has.
+    run's, else 32). Rules meet the episodes of as many seeds as the largest run has. trust: as of `load`.
     """
-    runs = {item: open_run(item) for item in what if is_folder(item)}
+    runs = {item: open_run(item, trust=trust) for item in what if is_run(item)}
     if environment is None:
         if not runs:
             raise BadInput("rules alone do not say where they are to be compared: give `--environment ID`, or a run.")
@@ -76,9 +78,10 @@ def compare(what: Sequence[str], environment: Any = None, episodes: int | None =
     return Comparison(rows, environment.spec.name, about, tuple(warnings))
 
 
-def is_folder(item: str) -> bool:
-    """Is this a run folder and not the id of an algorithm?"""
-    return Path(item).exists() or "/" in item
+def is_run(item: str) -> bool:
+    """Is this a run (`RUN` or `RUN@STEP`) and not the id of an algorithm?"""
+    with reading(f"the run {item}"):
+        return place_of(item).folder.exists() or "/" in item
 
 
 def knows(algorithm: Algorithm) -> str:
@@ -100,7 +103,7 @@ def _warnings(item: str, trained: Trained, environment: Any) -> list[str]:
             "other observations, actions or episodes: compare runs of one world."
         )
     words = list(trained.warnings)
-    if not eqx.tree_equal(own, environment):
+    if not same(own, environment):
         words.append(f"the run {item} was trained with other options of {own.spec.name!r} than it is compared in")
     return words
 

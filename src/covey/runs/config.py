@@ -11,8 +11,10 @@ The fields of `object` decide; `id` says where they came from. Arrays lie in a `
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib.metadata
 import io
+import os
 import platform
 import re
 import zipfile
@@ -21,18 +23,22 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import yaml
 
 from covey import algorithms, environments
+from covey.core import modules
 from covey.core.algorithm import Algorithm
-from covey.core.environment import HostEnvironment
+from covey.core.documents import read_yaml, write_yaml
+from covey.core.environment import HostEnvironment, demand_environment
 from covey.core.errors import BadInput, unknown
 from covey.core.registry import conform, hints_of
+from covey.core.settings import with_settings
+from covey.core.types import STEP_LIMIT
+from covey.runs import trust as trusting
 from covey.runs.fields import Arrays, Unwritable, decode, encode, listed
-from covey.runs.files import write_atomically
+from covey.runs.files import content, reading, write_atomically
+from covey.runs.trust import Foreign
 
 FORMAT = 1
-STEP_LIMIT = 2**31 - 1  # steps are counted in int32
 
 
 class Origin(NamedTuple):
@@ -86,6 +92,9 @@ class Config:
             raise BadInput(f"`seed` must be between 0 and {STEP_LIMIT - self.seeds}, got {self.seed}.")
         if self.end > STEP_LIMIT:
             raise BadInput(f"`steps` must be at most {STEP_LIMIT} (2³¹ - 1) for each seed, got {self.steps}.")
+        for name in ("envs", "episodes"):
+            if self.seeds * getattr(self, name) > STEP_LIMIT:
+                raise BadInput(f"`seeds` times `{name}` must be at most {STEP_LIMIT} (2³¹ - 1).")
         missing = set(self.environment.spec.groups) - set(self.algorithm.groups)
         if missing:
             raise BadInput(
@@ -117,7 +126,7 @@ class Config:
     def name(self) -> str:
         """A short name: algorithm and world."""
         algorithm = self.origin.algorithm or type(self.algorithm).__name__.lower()
-        world = self.origin.environment or self.environment.spec.name
+        world = self.environment.spec.name
         return re.sub(r"[^\w.-]+", "-", f"{algorithm}-{world}")
 
 
@@ -137,15 +146,24 @@ def versions() -> dict[str, str]:
 
 
 def write(config: Config, path: Path) -> None:
-    """Write `config` to the YAML file `path`, and its arrays, if any, beside it."""
+    """Write `config` to the YAML file `path`; beside it its arrays, if any, and the user's seal."""
     arrays: Arrays = {}
-    document = {"format": FORMAT, "versions": versions()} | _document(config, arrays)
+    document = _document(config, arrays)
+    head = {"format": FORMAT, "versions": versions()} | _whereabouts(document)
     if arrays:
         packed = io.BytesIO()
         np.savez(packed, **arrays)  # type: ignore[arg-type]
         write_atomically(path.with_suffix(".npz"), packed.getvalue())
-    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
-    write_atomically(path, text.encode())
+    write_atomically(path, write_yaml(head | document).encode())
+    trusting.seal_config(path)
+
+
+def _whereabouts(document: dict[str, Any]) -> dict[str, Any]:
+    """Where training found what the names stand for: `folder`, of relative file names, and `path`, of modules."""
+    homes = [modules.home(name.module) for name in trusting.foreign(document)]
+    found = {"path": list(dict.fromkeys(str(folder) for folder in homes if folder is not None))} if homes else {}
+    scheme = document["environment"].get("id", "").partition(":")[0]
+    return found | ({"folder": str(Path.cwd())} if scheme in environments.FILES else {})
 
 
 def fingerprint(config: Config) -> dict[str, str]:
@@ -200,64 +218,105 @@ def _object(value: Any, spec: Any, arrays: Arrays, where: str) -> Any:
 # Reading
 
 
-def read(path: str | Path, environment: Any = None) -> Config:
+def read(path: str | Path, environment: Any = None, trust: bool = False) -> Config:
     """The configuration in the YAML file `path`.
 
-    `environment` stands in for a world that was given as an object and cannot be written as text. Anything that is not
-    a configuration is a BadInput.
+    `environment` stands in for a world that was given as an object and cannot be written as text. Code that does not
+    come with covey is imported only from a run of this user's own, or with `trust` (`covey.runs.trust`). Anything that
+    is not a configuration is a BadInput.
     """
     path = Path(path)
-    document = _load(path)
-    known = ["format", "versions", "environment", "algorithm", *_SETTINGS]
+    document, arrays = _load(path)
+    _demand_known(path, document)
+    names = trusting.foreign(document, with_environment=environment is None)
+    if names:
+        _admit(path, names, document.get("path", []), trust)
+    folder = conform(document.get("folder", os.getcwd()), str, f"in {path} the entry 'folder'")
+    try:
+        world, origin = _read_environment(document["environment"], arrays, path, environment, folder)
+        algorithm, origin = _read_algorithm(document["algorithm"], world, arrays, path, origin)
+        hints = hints_of(Config)
+        given = {n: conform(document[n], hints[n], f"in {path} the entry {n!r}") for n in _SETTINGS if n in document}
+        return Config(algorithm, world, origin, **given)
+    except (OverflowError, MemoryError) as error:
+        raise BadInput(f"a number in {path} is too large for this machine: {error}.") from error
+
+
+def _demand_known(path: Path, document: dict[str, Any]) -> None:
+    known = ["format", "versions", "path", "folder", "environment", "algorithm", *_SETTINGS]
     for name in document:
         if name not in known:
-            raise unknown(f"in {path} the entry", name, known)
+            raise unknown(f"in {path} the entry", str(name), known)
     for name in ("environment", "algorithm"):
         if name not in document:
             raise BadInput(f"{path} lacks the entry {name!r}.")
     if document.get("format", FORMAT) != FORMAT:
         raise BadInput(f"{path} has format {document['format']}, and this covey reads format {FORMAT}.")
-    arrays = _arrays(path.with_suffix(".npz"))
-    world, origin = _read_environment(document["environment"], arrays, path, environment)
-    algorithm, origin = _read_algorithm(document["algorithm"], world, arrays, path, origin)
-    hints = hints_of(Config)
-    given = {n: conform(document[n], hints[n], f"in {path} the entry {n!r}") for n in _SETTINGS if n in document}
-    return Config(algorithm, world, origin, **given)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _admit(path: Path, names: list[Foreign], folders: Any, trust: bool) -> None:
+    """Let the modules of `names` be imported, from where they were in training; BadInput where nobody trusts them."""
+    if not (trust or trusting.is_own(path)):
+        raise trusting.refusal(path, names)
+    folders = conform(folders, tuple[str, ...], f"in {path} the entry 'path'")
+    for name, module in names:
+        modules.demand_same(module, folders)
+        if not modules.find(module, folders) and not trust:
+            raise BadInput(
+                f"{path} names {name!r}, and there is no module {module!r} where training found it "
+                f"({', '.join(folders) or 'among the installed packages'}): put it back there, or add `--trust` (in "
+                "Python: `trust=True`) to take it from the current folder."
+            )
+
+
+def _load(path: Path) -> tuple[dict[str, Any], Arrays]:
+    with reading(f"the configuration {path}"):
+        text, packed = content(path), content(path.with_suffix(".npz"))
+        if text is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"the configuration {path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"the configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+        document = read_yaml(text.decode(), f"the configuration {path}")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the configuration {path} is not valid YAML: {error}.") from error
     if not isinstance(document, dict):
         raise BadInput(f"the configuration {path} must be a mapping of names to values.")
-    return document
+    return document, {} if packed is None else _arrays(path.with_suffix(".npz"), packed)
 
 
-def _arrays(path: Path) -> Arrays:
-    if not path.exists():
-        return {}
+def _arrays(path: Path, packed: bytes) -> Arrays:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in zipfile.ZipFile(io.BytesIO(packed)).infolist()):
+            raise ValueError("they are compressed, and covey writes them as they are")
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise BadInput(f"the arrays in {path} cannot be read: {error}.") from error
 
 
-def _read_environment(entry: Any, arrays: Arrays, path: Path, given: Any) -> tuple[Any, Origin]:
-    match entry:
-        case str(id):
-            return given or environments.make(id), Origin(id)
-        case {"id": str(id), **rest}:
-            options = rest.get("options") or {}
-            if not isinstance(options, dict):
-                raise BadInput(f"in {path} the environment's `options` must be a mapping, got {options!r}.")
-            return given or environments.make(id, **options), Origin(id, options)
-        case {"object": dict(tree)}:
-            return given or decode(tree, None, arrays, "environment"), Origin()
+def _demand_entries(entry: dict, path: Path, what: str, known: tuple[str, ...], where: str) -> None:
+    """BadInput for what a hand-written entry says beside `known`; `where` says where settings belong."""
+    for name in entry:
+        if name not in known:
+            raise BadInput(f"in {path} the {what} has no entry {name!r}, only {', '.join(known)}: {where}.")
+
+
+def _read_environment(entry: Any, arrays: Arrays, path: Path, given: Any, folder: str) -> tuple[Any, Origin]:
+    """The environment of an entry, or the one that is `given`; its files are relative to `folder`."""
+    options: Any = {}
+    if isinstance(entry, dict):
+        kinds = ("id", "options") if "id" in entry else ("name", "object")
+        _demand_entries(entry, path, "environment", kinds, "its options stand in `options: {NAME: VALUE}`")
+        id, tree, options = entry.get("id"), entry.get("object"), entry.get("options") or {}
+        if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
+            raise BadInput(f"in {path} the environment's `options` must be a mapping of names, got {options!r}.")
+    else:
+        id, tree = entry, None
+    if isinstance(id, str):
+        if folder != os.getcwd():
+            id, options = environments.in_folder(id, options, Path(folder))
+        return environments.make(id, **options) if given is None else given, Origin(id, options)
+    if given is None and isinstance(tree, dict):
+        return demand_environment(decode(tree, None, arrays, "environment"), f"the environment in {path}"), Origin()
     if given is None:
         raise BadInput(f"{path} does not hold its environment (it was given as an object): pass it as `environment=`.")
     return given, Origin()
@@ -266,15 +325,20 @@ def _read_environment(entry: Any, arrays: Arrays, path: Path, given: Any) -> tup
 def _read_algorithm(
     entry: Any, environment: Any, arrays: Arrays, path: Path, origin: Origin
 ) -> tuple[Algorithm, Origin]:
-    id, preset, tree = entry if isinstance(entry, str) else None, "tuned", None
+    tree, preset, id, settings = None, "tuned", entry, {}
     if isinstance(entry, dict):
-        id, preset, tree = entry.get("id"), entry.get("preset", "tuned"), entry.get("object")
-    origin = origin._replace(algorithm=id, preset=preset)
+        where = "its settings stand in `settings: {NAME: VALUE}`"
+        _demand_entries(entry, path, "algorithm", ("id", "preset", "settings", "object"), where)
+        tree, id = entry.get("object"), entry.get("id")
+        settings = conform(entry.get("settings") or {}, dict, f"in {path} the algorithm's `settings`")
+        preset = conform(entry.get("preset", "tuned"), str, f"in {path} the algorithm's `preset`")
+    if isinstance(id, str):
+        origin = origin._replace(algorithm=id, preset=preset)
     if tree is not None:
-        algorithm = decode(tree, environment.spec, arrays, "algorithm")
-        if not isinstance(algorithm, Algorithm):
-            raise BadInput(f"in {path} the entry 'algorithm' is not an algorithm but a {type(algorithm).__name__}.")
-        return algorithm, origin
-    if id is None:
+        made = decode(tree, environment.spec, arrays, "algorithm")
+        made = algorithms.demand_algorithm(made, f"in {path} the entry 'algorithm'")
+    elif isinstance(id, str):
+        made = algorithms.make(id, environment, preset=preset)
+    else:
         raise BadInput(f"{path} does not hold its algorithm: it was given as an object that cannot be written as text.")
-    return algorithms.make(id, environment, preset=preset), origin
+    return with_settings(made, settings, f"the algorithm in {path}"), origin

@@ -306,7 +306,7 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int, betwee
         steps, keeps = [], False
         for t in itertools.count():
             between()
-            _demand_end(environment.spec, t)
+            demand_end(environment.spec, t)
             action, run = act(arrays, run, t)
             flat = jax.tree.map(lambda x: np.asarray(x).reshape(seeds * lanes, *x.shape[2:]), action)
             then, following = (on_device(x, seeds, lanes) for x in environment.step(flat))
@@ -342,7 +342,7 @@ def _demand_finite(spec: Spec, firsts: np.ndarray) -> None:
         raise cause.error(spec, f"in step {cause.step:,} of an episode of an evaluation")
 
 
-def _demand_end(spec: Spec, t: int) -> None:
+def demand_end(spec: Spec, t: int) -> None:
     """BadInput where an episode goes on after `t` steps, and should not."""
     if t >= (PATIENCE if spec.time_limit is None else 2 * spec.time_limit):
         raise BadInput(

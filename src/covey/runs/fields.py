@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -126,6 +127,15 @@ def _path(thing: Any, where: str) -> str:
 # Text -> values
 
 
+def imports(tree: Any) -> Iterator[str]:
+    """Every `package.module:name` that `decode` would import."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for name, part in items:
+        if name in ("type", "function") and isinstance(part, str):
+            yield part
+        yield from imports(part)
+
+
 def decode(tree: Any, spec: Spec | None, arrays: Mapping[str, np.ndarray], where: str = "") -> Any:
     """What `encode` wrote; `spec` fills the fields that were left out. BadInput for anything else."""
 
@@ -143,7 +153,8 @@ def decode(tree: Any, spec: Spec | None, arrays: Mapping[str, np.ndarray], where
             return [inner(x, i) for i, x in enumerate(items)]
         case {"partial": function, "args": list(args), "keywords": dict(keywords)}:
             given = {name: inner(x, name) for name, x in keywords.items()}
-            return functools.partial(inner(function, "func"), *(inner(x, i) for i, x in enumerate(args)), **given)
+            called = conform(inner(function, "func"), Callable, f"the function of {where or 'the top'!r}")
+            return functools.partial(called, *(inner(x, i) for i, x in enumerate(args)), **given)
         case dict():
             return {name: inner(x, name) for name, x in tree.items()}
         case list():
@@ -154,9 +165,9 @@ def decode(tree: Any, spec: Spec | None, arrays: Mapping[str, np.ndarray], where
 def _decode_record(path: str, fields: dict, spec: Spec | None, arrays: Mapping[str, np.ndarray], where: str) -> Any:
     kind = locate(path, "type")
     if kind is Table:
-        items = {name: decode(x, spec, arrays, f"{where}.{name}") for name, x in fields.get("items", {}).items()}
-        return Table(items)
-    if not is_record(kind):
+        items = conform(fields.get("items", {}), dict, f"`items` of the table at {where!r}")
+        return Table({str(name): decode(x, spec, arrays, f"{where}.{name}") for name, x in items.items()})
+    if not is_record(kind) or inspect.isabstract(kind):
         raise BadInput(f"the type {path!r} at {where or 'the top'!r} is not a record with fields.")
     fields = kind.upgrade(fields) if hasattr(kind, "upgrade") else fields  # from what earlier versions wrote
     names = list(kind._fields) if hasattr(kind, "_fields") else _stored_names(kind)
@@ -172,7 +183,12 @@ def _decode_record(path: str, fields: dict, spec: Spec | None, arrays: Mapping[s
     lacking = [name for name in names if name not in given and not _has_default(kind, name)]
     if lacking:
         raise BadInput(f"{kind.__name__} at {where or 'the top'!r} lacks the field {lacking[0]!r}.")
-    return _rebuild(kind, given) if issubclass(kind, eqx.Module) else kind(**given)
+    try:
+        return _rebuild(kind, given) if issubclass(kind, eqx.Module) else kind(**given)
+    except BadInput:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        raise BadInput(f"{kind.__name__} at {where or 'the top'!r} cannot be made of its fields: {error}.") from error
 
 
 def _defaults(kind: Any) -> dict[str, dataclasses.Field]:
@@ -205,8 +221,11 @@ def _decode_array(name: str, about: dict[str, Any], arrays: Mapping[str, np.ndar
     if name not in arrays:
         raise BadInput(f"the array {name!r} is missing from the file of arrays that belongs to this configuration.")
     array, kind = arrays[name], str(about.get("kind", "numpy"))
-    if kind.startswith("key "):
-        return jax.random.wrap_key_data(jax.numpy.asarray(array), impl=kind.removeprefix("key "))
-    if array.dtype.kind == "V":  # a type that NumPy does not know by name, such as bfloat16
-        array = array.view(jax.numpy.dtype(str(about["dtype"])))
-    return jax.numpy.asarray(array) if kind == "jax" else array
+    try:
+        if kind.startswith("key "):
+            return jax.random.wrap_key_data(jax.numpy.asarray(array), impl=kind.removeprefix("key "))
+        if array.dtype.kind == "V":  # a type that NumPy does not know by name, such as bfloat16
+            array = array.view(jax.numpy.dtype(str(about.get("dtype"))))
+        return jax.numpy.asarray(array) if kind == "jax" else array
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"the array {name!r} is not what the configuration says: {error}.") from error

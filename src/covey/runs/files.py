@@ -24,6 +24,47 @@ def writing(what: str) -> Iterator[None]:
         raise BadInput(f"{what} cannot be written: {reason}; {mend} and run again.") from error
 
 
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what the file system refuses (no permission, no folder) into a `BadInput` about `what`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # not about the file system
+            raise
+        raise BadInput(f"{what} cannot be read: {os.strerror(error.errno).lower()}.") from error
+
+
+def content(path: Path) -> bytes | None:
+    """The bytes of a file; None where there is none. Pipes and devices, which may never end, are not opened."""
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise OSError(errno.EINVAL, f"{path} is no regular file", str(path))
+    return path.read_bytes()
+
+
+def demand_plain(folder: Path) -> None:
+    """BadInput where something in a folder is neither file nor folder, or is a link that leads out of it."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    root = folder.resolve()
+    if not folder.exists():
+        return
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        for path in (Path(place) / name for name in (*folders, *names)):
+            target = path.resolve() if path.is_symlink() else None
+            if target is not None and not target.is_relative_to(root):
+                raise BadInput(
+                    f"{path} is a link to {target}, outside the run folder, and the run was not trained by this user "
+                    "on this machine: put what it points to in its place, or add `--trust` (in Python: `trust=True`)."
+                )
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise BadInput(f"{path} is neither a file nor a folder: remove it from the run folder.")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """`content` under `path`, or what was there before; never anything in between."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")

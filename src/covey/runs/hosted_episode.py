@@ -12,6 +12,7 @@ from covey.core.errors import BadInput
 from covey.core.optional import offered
 from covey.core.types import Groups, TimeStep
 from covey.runs.episode import Episode
+from covey.runs.evaluate import demand_end
 from covey.runs.policy import Policy
 
 LARGEST = 640
@@ -95,6 +96,7 @@ def _play(stage: Any, policy: Policy, lane: _Lane, key: Any) -> Episode:
     steps: list[TimeStep] = [now]
     actions: list[Groups] = []
     while not steps[-1].last:
+        demand_end(policy.environment.spec, len(actions))
         k = lane.of(jax.random.fold_in(key, len(actions)))
         action, memory = policy.act(steps[-1], memory, k)
         actions.append(jax.device_get(action))

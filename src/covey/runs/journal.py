@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from covey.core.errors import BadInput, require_extra, unknown
-from covey.runs.files import writing
+from covey.runs.files import reading, writing
 
 NAME = "metrics.jsonl"
 
@@ -59,17 +59,18 @@ def _parse(text: str) -> Line | None:
             name: np.array([math.nan if x is None else x for x in seeds], float)
             for name, seeds in entry["values"].items()
         }
-        return Line(entry["step"], entry["kind"], entry["seconds"], values)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return Line(int(entry["step"]), str(entry["kind"]), float(entry["seconds"]), values)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
 def read(folder: str | Path) -> list[Line]:
     """The lines of a run folder's journal; a half-written last line is left out."""
     path = Path(folder) / NAME
-    if not path.exists():
-        raise BadInput(f"there is no journal {path}: is {folder} a run folder?")
-    lines = [_parse(text) for text in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    with reading(f"the journal {path}"):
+        if not path.exists():
+            raise BadInput(f"there is no journal {path}: is {folder} a run folder?")
+        lines = [_parse(text) for text in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     for number, line in enumerate(lines[:-1], 1):
         if line is None:
             raise BadInput(f"line {number} of the journal {path} is not a report.")
@@ -79,15 +80,15 @@ def read(folder: str | Path) -> list[Line]:
 def cut(folder: Path, step: int) -> None:
     """Drop the lines of a journal beyond `step`, and a half-written last one: the run goes on from `step`."""
     path = folder / NAME
-    if not path.exists():
-        return
     keep = 0
-    for text in path.read_bytes().splitlines(keepends=True):
-        line = _parse(text.decode(errors="replace")) if text.endswith(b"\n") else None
-        if line is None or line.step > step:
-            break
-        keep += len(text)
     with writing(f"the journal {path}"):
+        if not path.exists():
+            return
+        for text in path.read_bytes().splitlines(keepends=True):
+            line = _parse(text.decode(errors="replace")) if text.endswith(b"\n") else None
+            if line is None or line.step > step:
+                break
+            keep += len(text)
         os.truncate(path, keep)
 
 

@@ -76,6 +76,13 @@ def plan(config: Config, abstract: Any) -> MemoryPlan:
     )
 
 
+def demand_room(count: int, what: str) -> None:
+    """BadInput where `what` takes more than so many bytes as this machine has left."""
+    left = machine_memory()
+    if left is not None and count > left:
+        raise BadInput(f"{what} take {_megabytes(count)}, and {_megabytes(left)} are available on this machine.")
+
+
 def large_observations(spec: Spec, networks: int) -> str | None:
     """A warning where agents (or critics) are shown more numbers than people mean to: mostly raw pictures.
 

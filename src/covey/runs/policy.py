@@ -24,11 +24,16 @@ from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
 from covey.core.optional import offered
 from covey.core.types import Groups, Spec, TimeStep
-from covey.runs import checkpoint
+from covey.runs import checkpoint, memory
 from covey.runs import config as configs
 from covey.runs.begin import identity
 from covey.runs.config import Config
 from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
+from covey.runs.files import reading
+from covey.runs.trust import demand_safe
+
+KEY_BYTES = 16
+"""Of the number and the key of a seed."""
 
 
 class Trained(NamedTuple):
@@ -93,21 +98,49 @@ def _act(algorithm, state, memory, now, key, step, explore):
     return algorithm.act(state, memory, now, key, step, explore=explore)
 
 
-def open_run(folder: str | Path, environment: Any = None, step: int | None = None) -> Trained:
-    """The newest whole checkpoint of a run folder; or what it has of a `step`, a policy that was kept or a checkpoint.
-    Where there are policies alone (a folder brought from elsewhere), the newest of those.
+class Place(NamedTuple):
+    """A run folder, and a step in it; None: the newest."""
 
-    `environment` is needed only for a run whose world was given as an object that cannot be written as text.
+    folder: Path
+    step: int | None = None
+
+
+def place_of(run: str | Path) -> Place:
+    """The folder and the step that `RUN` or `RUN@STEP` names."""
+    folder, at, step = str(run).rpartition("@")
+    if at and step.isdecimal() and step.isascii() and not Path(run).exists():
+        return Place(Path(folder), int(step))
+    return Place(Path(run))
+
+
+def open_run(run: str | Path, environment: Any = None, step: int | None = None, trust: bool = False) -> Trained:
+    """The newest whole checkpoint of a run folder; or what it has of a step (`step`, or a folder spelled `RUN@STEP`), a
+    policy that was kept or a checkpoint. Where there are policies alone (a folder brought from elsewhere), the newest
+    of those.
+
+    `environment` is needed only for a run whose world was given as an object that cannot be written as text. `trust`:
+    import code that a run names and that does not come with covey, though the run was not trained here.
     """
-    folder = Path(folder)
-    if not (folder / "config.yaml").exists():
-        raise BadInput(f"{folder} is not a run folder: it has no config.yaml.")
-    config = configs.read(folder / "config.yaml", environment)
-    saved = _saved(folder, step)
+    with reading(f"the run {run}"):
+        folder, asked = place_of(run)
+        if not (folder / "config.yaml").exists():
+            raise BadInput(f"{folder} is not a run folder: it has no config.yaml.")
+    demand_safe(folder, trust)
+    config = configs.read(folder / "config.yaml", environment, trust)
+    with reading(f"the run {run}"):
+        return _restored(folder, config, _saved(folder, asked if step is None else step))
+
+
+def _restored(folder: Path, config: Config, saved: checkpoint.Saved) -> Trained:
     checkpoint.check(saved, identity(config))
-    abstract = jax.eval_shape(jax.vmap(partial(config.algorithm.init, lanes=config.envs)), config.keys)
+    memory.demand_room(config.seeds * KEY_BYTES, f"the seeds of the run {folder}")
+    try:
+        abstract = jax.eval_shape(jax.vmap(partial(config.algorithm.init, lanes=config.envs)), config.keys)
+    except (OverflowError, MemoryError) as error:
+        raise BadInput(f"a number in {folder / 'config.yaml'} is too large for this machine: {error}.") from error
     if saved.folder.parent == folder / checkpoint.POLICIES or not checkpoint.fits(saved, abstract, "agent"):
         abstract = config.algorithm.acting(abstract)  # what only learning needs may be of an earlier version
+    memory.demand_room(checkpoint.nbytes(abstract), f"what the run {folder} learned")
     agents = checkpoint.restore(saved, abstract, part="agent")
     return Trained(config, agents, saved.step, saved.passed_over)
 
@@ -124,9 +157,15 @@ def _saved(folder: Path, step: int | None) -> checkpoint.Saved:
     raise BadInput(f"{folder} has no checkpoint of step {step}; those that it has: {', '.join(map(str, there))}.")
 
 
-def load(folder: str | Path, seed: int = 0, environment: Any = None) -> Policy:
-    """The policy of a run's seed number `seed` (counted from 0), from its newest checkpoint."""
-    return policy_of(open_run(folder, environment), folder, seed)
+def load(
+    folder: str | Path, seed: int = 0, environment: Any = None, step: int | None = None, trust: bool = False
+) -> Policy:
+    """The policy of a run's seed number `seed` (counted from 0), from its newest checkpoint, or of `step`.
+
+    `environment`, `trust`: as of `open_run`. Without `trust`, somebody else's run is data: it imports no code but
+    covey's own.
+    """
+    return policy_of(open_run(folder, environment, step, trust), folder, seed)
 
 
 def policy_of(trained: Trained, folder: str | Path, seed: int) -> Policy:
@@ -138,9 +177,15 @@ def policy_of(trained: Trained, folder: str | Path, seed: int) -> Policy:
     return Policy(config.environment, config.algorithm, state, jax.numpy.int32(step))
 
 
-def evaluate_run(folder: str | Path, episodes: int | None = None, environment: Any = None) -> Evaluation:
-    """The final evaluation of a run, played again from its newest checkpoint (as many episodes as the run's own)."""
-    return evaluate_trained(open_run(folder, environment), episodes)
+def evaluate_run(
+    folder: str | Path,
+    episodes: int | None = None,
+    environment: Any = None,
+    step: int | None = None,
+    trust: bool = False,
+) -> Evaluation:
+    """The final evaluation of a run, played again (as many episodes as the run's own); the rest as of `open_run`."""
+    return evaluate_trained(open_run(folder, environment, step, trust), episodes)
 
 
 def evaluate_trained(trained: Trained, episodes: int | None = None) -> Evaluation:

@@ -31,7 +31,7 @@ from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
 from covey.runs.hosted_episode import Filmed, film_hosted
-from covey.runs.policy import Policy, open_run, policy_of
+from covey.runs.policy import Policy, open_run, place_of, policy_of
 
 FILMS = (".gif", ".html")
 STRIP = 2.4
@@ -63,6 +63,8 @@ def render(
     agent: str | None = None,
     fps: float | None = None,
     environment: Any = None,
+    step: int | None = None,
+    trust: bool = False,
 ) -> list[Path]:
     """Pictures of an episode of a run's final evaluation: the files that were written.
 
@@ -71,13 +73,13 @@ def render(
     run's seeds and which of its evaluation episodes, from 0. attention: draw what the attention critic of `agent` (by
     default the first) makes of the episode, instead of the world. credit: under every frame, what agents have done for
     their team so far, by the run's model of credit. fps: frames per second; by default the film takes
-    about eight seconds. environment: for a run whose world cannot be written as text, as in `load`.
+    about eight seconds. environment, step, trust: as of `load`.
     """
-    folder, out = Path(run_folder), None if out is None else Path(out)
+    folder, out = place_of(run_folder).folder, None if out is None else Path(out)
     _check(out, episode, attention, agent, fps)
     if attention and credit:
         raise BadInput("`attention` is a figure and `credit` is part of a film: ask for one of them.")
-    trained = open_run(folder, environment)
+    trained = open_run(run_folder, environment, step, trust)
     policy = policy_of(trained, folder, seed)
     key = evaluation_keys(FINAL, seed + 1)[seed]
     if isinstance(policy.environment, HostEnvironment):

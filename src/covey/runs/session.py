@@ -19,9 +19,9 @@ from covey.core.interrupts import interruptible
 from covey.core.loop import Interrupted, compiled, hosted, learns
 from covey.core.optional import offered
 from covey.core.types import Run
-from covey.runs import checkpoint, journal, memory
+from covey.runs import checkpoint, journal, memory, trust
 from covey.runs import config as configs
-from covey.runs.begin import HostFacts, Pace, identity
+from covey.runs.begin import ENVIRONMENT, HostFacts, Pace, identity
 from covey.runs.config import Config
 from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator, table
 from covey.runs.files import write_atomically
@@ -79,8 +79,8 @@ class Session:
             raise
 
     def train(self) -> None:
-        """Chunks until the last step; every decision falls on the end of a chunk."""
-        if self.step and self.owes_evaluation():
+        """Chunks until the last step; every decision falls on the end of a chunk. Evaluations begin with step 0."""
+        if self.owes_evaluation():
             self.evaluate_on_the_way()
         if self.step < self.config.end:
             self.compile()
@@ -238,6 +238,7 @@ class Session:
         there = world and self.config.hosted and self._can_save_environment()
         kept = self.config.environment.save() if there else None
         host = {"pace": list(self.pace), "train_s": self.train_s}
+        host |= {} if kept is None else {"seal": trust.seal(ENVIRONMENT, kept)}
         place, versions = self.folder / checkpoint.CHECKPOINTS, configs.versions()
         checkpoint.save(place, self.run, self.identity, versions, host, kept)
         self.saved_at, self.saved_time = self.step, time.monotonic()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +23,7 @@ from covey.algorithms.self_play import as_group, sides
 from covey.core.algorithm import Algorithm, Around, Mixed
 from covey.core.environment import evaluation_world
 from covey.core.errors import BadInput
-from covey.runs.compare import is_folder
+from covey.runs.compare import is_run
 from covey.runs.evaluate import FINAL, Values, evaluation_keys, player
 from covey.runs.policy import open_run
 
@@ -159,18 +158,17 @@ def rated(shares: np.ndarray, games: dict[tuple[int, int], int]) -> np.ndarray:
 # Playing
 
 
-def tournament(what: Sequence[str], environment: Any = None, games: int = GAMES) -> Tournament:
-    """Run folders (or `FOLDER@STEP`, what a run had learned by then) and algorithms that need no training, by id.
+def tournament(what: Sequence[str], environment: Any = None, games: int = GAMES, trust: bool = False) -> Tournament:
+    """Run folders (or `RUN@STEP`, what a run had learned by then) and algorithms that need no training, by id.
 
     environment: the world to play in (default: the first run's). games: between two contenders, at least; as many on
-    either side, and of every seed of the one against every seed of the other.
+    either side, and of every seed of the one against every seed of the other. trust: as of `load`.
     """
     if games < 2:
         raise BadInput(f"a tournament needs at least two games of a pair, one on either side, got {games}.")
     if len(what) < 2:
         raise BadInput("a tournament needs two contenders at least: give run folders and rules.")
-    folders = {item: checkpoint_of(item) for item in what}
-    opened = {item: open_run(*place) for item, place in folders.items() if is_folder(str(place[0]))}
+    opened = {item: open_run(item, trust=trust) for item in what if is_run(item)}
     if environment is None:
         if not opened:
             raise BadInput("rules alone do not say where they are to play: give `--environment ID`, or a run.")
@@ -190,14 +188,6 @@ def tournament(what: Sequence[str], environment: Any = None, games: int = GAMES)
         contenders.append(Contender(item, config.algorithm, states, config.seeds, step))
         warnings += said
     return play(contenders, world, games)._replace(warnings=tuple(warnings))
-
-
-def checkpoint_of(item: str) -> tuple[Path, Any, int | None]:
-    """A run folder, no world, and the step after the last `@`, if there is one: arguments of `open_run`."""
-    folder, at, step = item.rpartition("@")
-    if at and step.isdecimal() and not Path(item).exists():
-        return Path(folder), None, int(step)
-    return Path(item), None, None
 
 
 def ruler(id: str, world: Any) -> Contender:

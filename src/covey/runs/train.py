@@ -20,6 +20,7 @@ from typing import Any
 import jax
 
 from covey import algorithms, environments
+from covey.algorithms.presets import found
 from covey.core.algorithm import Algorithm
 from covey.core.environment import HostEnvironment
 from covey.core.errors import BadInput
@@ -29,10 +30,11 @@ from covey.runs import config as configs
 from covey.runs import journal
 from covey.runs.begin import begin
 from covey.runs.config import Config, Origin
-from covey.runs.files import locked
+from covey.runs.files import locked, reading
 from covey.runs.live import view
 from covey.runs.session import Result, Session
 from covey.runs.signals import Stopped, requests
+from covey.runs.trust import demand_safe
 
 
 def train(
@@ -43,11 +45,12 @@ def train(
     seeds: int = 1,
     envs: int | None = None,
     seed: int = 0,
-    preset: str = "tuned",
+    preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    trust: bool = False,
     evaluate_every: int | None = None,
     episodes: int = 32,
     checkpoint_every_s: float = 300.0,
@@ -58,12 +61,13 @@ def train(
 ) -> Result:
     """Train `algorithm` in `environment` (ids or objects) for `steps` environment steps of each of `seeds` seeds.
 
-    envs: lanes of each seed (default 1, or what a host world has). settings: of the algorithm, by the names that they
-    have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 20_000}`; a mapping stands
-    for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an algorithm and an
-    environment given by id; options are the keywords of `covey.make`. out: the run folder (default: a new one under
-    `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. The rest is explained in
-    `Config`.
+    envs: lanes of each seed (default 1, what the preset says, or what a host world has). settings: of the algorithm, by
+    the names that they have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 9_000}`;
+    a mapping stands for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an
+    algorithm and an environment given by id; options are the keywords of `covey.make`, and the preset is by default
+    what was found for the two (`covey.algorithms.presets`), else "tuned". out: the run folder (default: a new one under
+    `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. trust: resume a run of
+    somebody else's that has links out of its folder or a saved environment. The rest is explained in `Config`.
     """
     world, origin = environment, Origin()
     ours = isinstance(environment, str)
@@ -72,7 +76,11 @@ def train(
         world, origin = environments.make(environment, **options), Origin(environment, options)
     elif options:
         raise BadInput("`options` are for an environment given by id: this one is an object, already made.")
+    usual = lanes(world, seeds)
     if isinstance(algorithm, str):
+        preset = preset or algorithms.preset_for(algorithm, origin.environment)
+        special = found(algorithm, origin.environment, preset)
+        usual = special.envs if special else usual
         origin = origin._replace(algorithm=algorithm, preset=preset)
         algorithm = algorithms.make(algorithm, world, preset=preset)
     config = Config(
@@ -81,7 +89,7 @@ def train(
         origin=origin,
         steps=steps,
         seeds=seeds,
-        envs=lanes(world, seeds) if envs is None else envs,
+        envs=usual if envs is None else envs,
         seed=seed,
         evaluate_every=evaluate_every,
         episodes=episodes,
@@ -90,7 +98,7 @@ def train(
         chunk=chunk,
     )
     with made_here(world) if ours else contextlib.nullcontext():
-        return execute(config, out=out, resume=resume, quiet=quiet, trackers=trackers)
+        return execute(config, out=out, resume=resume, trust=trust, quiet=quiet, trackers=trackers)
 
 
 @contextlib.contextmanager
@@ -124,19 +132,23 @@ def execute(
     *,
     out: str | Path | None = None,
     resume: bool = False,
+    trust: bool = False,
     quiet: bool = False,
     trackers: Iterable[str | journal.Tracker] = (),
 ) -> Result:
     """Run `config` in the folder `out`. A signal that asks it to stop makes it save and raise `Stopped`."""
     use_compilation_cache()
     folder = run_folder(config, out, resume)
+    demand_safe(folder, trust)
     trackers = list(trackers)
     journal.require(trackers)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(folder))
         request, screen = stack.enter_context(requests(stack.enter_context(view(quiet))))
+        if config.origin.preset == config.origin.environment is not None:
+            screen.note(f"settings found for {config.origin.environment}; `--preset tuned` takes the usual ones.")
         try:
-            run, progress = begin(config, folder, resume, screen, request.obey)
+            run, progress = begin(config, folder, resume, screen, request.obey, trust)
         except Stopped as stopped:
             stopped.sentence = "stopped before training began: nothing was changed."
             screen.note(stopped.sentence)
@@ -155,9 +167,10 @@ def run_folder(config: Config, out: str | Path | None, resume: bool) -> Path:
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         return Path("runs") / f"{config.name}-{stamp}-{os.getpid()}"
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"the run folder {folder} is a file: choose another name.")
-    taken = [name for name in os.listdir(folder) if name != "run.lock"] if folder.exists() else []
+    with reading(f"the run folder {folder}"):
+        if folder.exists() and not folder.is_dir():
+            raise BadInput(f"the run folder {folder} is a file: choose another name.")
+        taken = [name for name in os.listdir(folder) if name != "run.lock"] if folder.exists() else []
     if taken and not resume:
         raise BadInput(f"the run folder {folder} is not empty: resume its run (--resume) or choose another folder.")
     return folder

@@ -45,6 +45,9 @@ STUDIES: dict[str, Study] = {
         "Traffic engineering on Abilene, real matrices where you have them.",
         4,
     ),
+    "maddpg/neighbors": Study(
+        "covey.studies.neighbors:line", "Twenty agents on a line: critics of neighbors beside critics of everybody.", 5
+    ),
     "mappo/tag": Study(
         "covey.studies.tag:tag", "Predators and prey that learn together, and cross-play with rules.", 5
     ),
