@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +20,9 @@ import jax
 import numpy as np
 import pytest
 
-from covey.core.interrupts import ASKING
+from covey.core.interrupts import ASKING, interruptible
 from covey.runs import checkpoint
+from covey.runs.signals import Stopped, requests
 from covey.runs.train import train
 
 HERE = Path(__file__).parent
@@ -210,15 +212,13 @@ def test_while_the_compiler_works_the_run_is_left_at_once(tmp_path, monkeypatch)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-EVALUATIONS = {
-    "compiled": "train random toy/discrete --env.time-limit 20000000 --episodes 1 --steps 100 --chunk 100",
-    "outside JAX": "train random walking:make_env --env.endless True --env.workers 2 --steps 100 --chunk 50",
-}
+COMPILED = "train random toy/discrete --env.time-limit 20000000 --episodes 1 --steps 100 --chunk 100"
+OUTSIDE = "train random walking:make_env --env.endless True --env.workers 2 --steps 100 --chunk 50"
 
 
-@pytest.mark.parametrize("kind", EVALUATIONS)
-def test_the_first_signal_is_heard_in_an_evaluation(kind, tmp_path):
-    line = command(EVALUATIONS[kind], tmp_path / "run")
+@pytest.mark.parametrize("line", [COMPILED, pytest.param(OUTSIDE, marks=pytest.mark.learn)])
+def test_the_first_signal_is_heard_in_an_evaluation(line, tmp_path):
+    line = command(line, tmp_path / "run")
     code, seconds, rest = stopped(line, "step 100/100", signal.SIGTERM, pause=2.0)
     assert code == 143
     assert seconds < 2 + patience_of_a_busy_machine()
@@ -236,6 +236,7 @@ def test_a_run_that_has_nobody_to_speak_to_saves_itself(tmp_path):
     assert checkpoint.latest(tmp_path / "run" / "checkpoints") is not None
 
 
+@pytest.mark.learn
 def test_what_is_ignored_stays_ignored(tmp_path):
     """`nohup` says that the terminal may go."""
     line = "train random toy/discrete --steps 1e9 --chunk 10000"
@@ -262,3 +263,108 @@ def test_no_worker_outlives_a_parent_that_is_killed(deaf, tmp_path):
         process.kill()
     assert len(company) >= 2
     assert left_of(company) == set()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is heard
+
+
+class Heard:
+    """A screen that keeps what was said."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, sentence):
+        self.notes.append(sentence)
+
+    def report(self, line, progress):
+        pass
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+def test_a_signal_that_is_delivered_twice_is_one(heard):
+    """A wrapper that hands Ctrl-C on to a process that got it already does not end it."""
+    with requests(heard) as (request, _):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Stopped) as stopped:
+        request.obey()
+    assert stopped.value.code == 130
+    assert heard.notes == ["SIGINT: stopping (the same signal again ends it at once)."]
+
+
+def test_other_signals_change_nothing_any_more(heard):
+    """As when SIGHUP comes with SIGTERM, or SIGTERM after SIGUSR1."""
+    with requests(heard) as (request, _):
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(number)
+    assert request.number == signal.SIGUSR1
+    assert len(heard.notes) == 1
+
+
+def test_the_second_signal_works_as_always_but_not_while_saving(heard, monkeypatch):
+    monkeypatch.setattr("covey.runs.signals.TWICE_S", 0.0)  # no two are one
+    with requests(heard) as (request, _):
+        signal.raise_signal(signal.SIGINT)
+        with request.saving():
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_are_given_back_and_those_of_the_program_are_left_alone(heard):
+    before = {number: signal.getsignal(number) for number in ASKING}
+    own = []
+    signal.signal(signal.SIGUSR2, lambda number, frame: own.append(number))
+    try:
+        with requests(heard) as (request, _):
+            signal.raise_signal(signal.SIGUSR2)
+        assert own == [signal.SIGUSR2]
+        assert request.number is None
+    finally:
+        signal.signal(signal.SIGUSR2, before[signal.SIGUSR2])
+    assert {number: signal.getsignal(number) for number in ASKING} == before
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Calls that can be left
+
+
+def test_a_call_that_can_be_left_returns_and_raises_as_ever():
+    assert interruptible(lambda x, y: x + y)(1, 2) == 3
+    with pytest.raises(ZeroDivisionError):
+        interruptible(lambda: 1 / 0)()
+
+
+def test_a_call_is_left_when_somebody_wants_to():
+    asked = []
+
+    def between():
+        asked.append(1)
+        if len(asked) > 2:
+            raise Stopped(signal.SIGTERM)
+
+    done = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        interruptible(done.wait, between)(30.0)
+    assert time.monotonic() - began < 10
+    done.set()
+
+
+def test_context_managers_of_jax_hold_for_such_calls():
+    """They are of one thread: the call then stays in it."""
+
+    def precision():
+        return jax.config.jax_default_matmul_precision, threading.current_thread() is threading.main_thread()
+
+    seen = []
+    with jax.default_matmul_precision("highest"):
+        interruptible(lambda: seen.append(precision()))()
+    interruptible(lambda: seen.append(precision()))()
+    assert seen == [("highest", True), (None, False)]

@@ -60,7 +60,7 @@ def found(spec: Spec, shown: bool, earned: Groups, now: TimeStep, action: Groups
             case Fault("observation", str(name)):
                 return _unreadable(spec.groups[name], now, name) | _unreadable(spec.groups[name], then, name)
             case _:
-                return ~jnp.isfinite(then.state).all()
+                return ~(jnp.isfinite(now.state).all() & jnp.isfinite(then.state).all())
 
     return jnp.stack([broken(fault) for fault in possible(spec, shown)])
 
