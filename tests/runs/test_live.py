@@ -86,6 +86,20 @@ def test_plain_shows_the_newest_of_every_kind():
     assert second.count("return/a/mean_agent") == 2
 
 
+def test_plain_shows_a_report_before_the_note_that_follows_it():
+    output, clock = io.StringIO(), Clock()
+    screen = Plain(Console(file=output, width=80), clock)
+    screen.report(LINE, PROGRESS)
+    screen.report(LINE, PROGRESS._replace(step=4000))
+    screen.note("done")
+    screen.show()
+    assert [line.split()[0:2] for line in output.getvalue().splitlines()] == [
+        ["step", "1,000/4,000"],
+        ["step", "4,000/4,000"],
+        ["done"],
+    ]
+
+
 def test_a_terminal_has_one_live_line_and_evaluations_above_it():
     text = shown(terminal=True)
     assert "━" in text

@@ -20,8 +20,8 @@ from covey.runs.journal import Line
 FIRST = ("regret/", "return/", "world/", "steps/")
 """The metrics that are shown first, by the beginning of their names; the others follow in alphabetical order."""
 
-SHOWN = 4
-"""Metrics in a line."""
+SHOWN = 3
+"""Metrics of a report in a line."""
 
 SECONDS_APART = 1.0
 """Least time between two lines in a file or a pipe; of a run that takes long, a hundredth of the time that it took."""
@@ -98,9 +98,14 @@ class Plain:
         self._progress: Progress | None = None
 
     def note(self, sentence: str) -> None:
-        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        self.show()
+        self._print(sentence)
 
-    wait = note
+    def wait(self, sentence: str) -> None:
+        self.note(sentence)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def report(self, line: Line, progress: Progress) -> None:
         self._lines[line.kind], self._progress = line, progress
@@ -112,7 +117,7 @@ class Plain:
     def show(self) -> None:
         """Show what has not been shown yet."""
         if self._progress is not None and self._lines:
-            self.note(summary(self._progress, self._lines))
+            self._print(summary(self._progress, self._lines))
         self._lines = {}
 
 
