@@ -8,11 +8,13 @@ the pages: the networks of `docs/environments/routing.md`, and `my_package.my_mo
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,8 +28,8 @@ SHELL = ("bash", "sh", "console")
 CUT = {"steps": 1, "seeds": 2, "envs": 4, "episodes": 2, "games": 2, "keep-every": 1, "env.lanes": 4}
 NEEDED = {"train": ("steps", "episodes"), "compare": ("episodes",), "tournament": ("games",), "evaluate": ()}
 """What is cut though a command does not say it."""
-SLOW: tuple[str, ...] = ()
-"""Commands that only `make learn` carries out."""
+QUICK = ("docs/index.md", "docs/environments/routing.md", "docs/reproduce.md")
+"""Pages whose commands `make test` carries out, in less than a minute; those of all others `make learn`."""
 
 
 def page_commands(text: str) -> list[str]:
@@ -93,7 +95,7 @@ def _stop_before_studies(patch: pytest.MonkeyPatch, begun: list[str]) -> None:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The current folder, with the files and the package that pages speak of."""
-    for (name, content), *_ in grammar_sections().values():
+    for name, content in itertools.chain(*grammar_sections().values()):
         (tmp_path / name).write_text(content)
     package = tmp_path / "my_package"
     package.mkdir()
@@ -111,11 +113,33 @@ def folder(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-WITH_COMMANDS = [page for page in PAGES if page_commands(page.read_text())]
+def tier(page: Path) -> Any:
+    """A page with commands, and when they are carried out."""
+    return pytest.param(page, marks=() if title(page) in QUICK else pytest.mark.learn, id=title(page))
 
 
-@pytest.mark.parametrize("page", WITH_COMMANDS, ids=title)
+@pytest.mark.parametrize("page", [tier(page) for page in PAGES if page_commands(page.read_text())])
 def test_commands_do_what_the_page_says(page, folder, monkeypatch):
     for command in page_commands(page.read_text()):
-        if not command.startswith(SLOW or ("-",)):
-            carry_out(command, monkeypatch)
+        carry_out(command, monkeypatch)
+
+
+def test_the_numbers_of_a_command_are_cut_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cut(["train", "mappo", "x", "--steps", "1e6", "--envs=64", "--actor-lr.steps", "1e6"]) == [
+        *["train", "mappo", "x", "--steps", "1", "--envs", "4", "--actor-lr.steps", "1e6"],
+        *["--episodes", "2"],
+    ]
+    (tmp_path / "runs/a/policies/00064").mkdir(parents=True)
+    assert cut(["tournament", "runs/a@20000", "charge", "--games", "200"])[1:3] == ["runs/a@64", "charge"]
+    (tmp_path / "runs/a/summary.json").write_text('{"steps": 128}')
+    assert cut(["train", "--resume", "--out", "runs/a", "--steps", "5000"])[5] == "129"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["covey train maddpg routing:none.graph", "covey evaluate runs/none", "covey list agents", "covey reproduce a/b"],
+)
+def test_a_command_that_fails_is_seen(command, folder, monkeypatch):
+    with pytest.raises(AssertionError):
+        carry_out(command, monkeypatch)

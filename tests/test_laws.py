@@ -231,7 +231,7 @@ def test_the_rows_are_sound():
 @pytest.mark.parametrize("rule", [small_ddpg, small_ppo])
 def test_every_rule_is_held_to_the_laws_in_every_world_by_make_test(rule):
     rows = [row for row in ALGORITHMS.values() if getattr(row.make, "func", None) is rule]
-    assert {world for row in rows for world in row.quick} == set(SHARED)
+    assert {world for row in rows for world in row.quick} >= set(SHARED)
     assert any(row.home for row in rows)
 
 

@@ -65,3 +65,8 @@ def test_the_check_sees_imports_inside_functions():
     inside = "from covey.runs import train; import covey.nn.nets; from covey import studies"
     source = f"import numpy\ndef f():\n    {inside}"
     assert imported_layers(source) == {"runs", "nn", "studies"}
+
+
+def test_types_are_announced():
+    """A marker that type checkers look for (PEP 561), and that the wheel takes with the package."""
+    assert (PACKAGE / "py.typed").is_file()

@@ -11,9 +11,12 @@ from typing import NamedTuple
 import pytest
 
 import covey
+from covey import environments
 from covey.algorithms import ALIASES
 from covey.cli.check import Arguments as CheckArguments
 from covey.cli.configure import configure, everything, from_names
+from covey.cli.environment import ENV
+from covey.cli.options import Entry, form, maker_form
 from covey.cli.parse import flags, parse, scan
 from covey.cli.settings import Settings
 from covey.cli.studies import BenchArguments, ReproduceArguments
@@ -25,13 +28,20 @@ from covey.environments import WORLDS
 
 ROOT = Path(covey.__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+OUTSIDE = type(form("Outside", [Entry(ENV, None, maker_form(environments.maker("pettingzoo:any")[0], 1, {}), ENV)]))
+"""The options of environments of PettingZoo, none of which has to be there."""
+
 FORMS = (
     *(Settings, CheckArguments, ReproduceArguments, BenchArguments),
-    *(EvaluateArguments, RenderArguments, CompareArguments, TournamentArguments),
+    *(EvaluateArguments, RenderArguments, CompareArguments, TournamentArguments, OUTSIDE),
 )
 """What commands take whatever the algorithm and the environment are."""
 
-EXAMPLES = {"cli": ["att-maddpg routing/small", "credit-mappo particle/spread"], "credit": ["credit-mappo squeeze"]}
+EXAMPLES = {
+    "cli": ["att-maddpg routing/small", "credit-mappo particle/spread"],
+    "credit": ["credit-mappo squeeze"],
+    "observations": ["ippo toy/pictures", "mfq toy/pictures", "mfac toy/pictures"],
+}
 """What to train for the options of a page that is about no algorithm or environment of its own."""
 
 
@@ -61,7 +71,6 @@ def trained(page: Path) -> list[str]:
         return lines or (["self-play/mfq toy/duel"] if page.stem == "self-play" else ["maddpg toy/discrete"])
     if page.parent.name == "environments":
         ids = [id for id in WORLDS if id.split("/")[0] == page.stem] or ["toy/discrete"]
-        ids += ["pettingzoo:mpe2.simple_spread_v3"] if page.stem == "pettingzoo" else []
         return [f"random {id}" for id in ids]
     return EXAMPLES.get(page.stem, ["mappo toy/discrete"])
 
@@ -163,8 +172,15 @@ def test_all_kinds_are_listed(flag):
     assert {kind for _, named, kind in LISTED if named == flag} == set(part.kinds)
 
 
-NOT_OF_VALUES = {("vdn", "mixer"), ("qmix", "mixer")}
-"""Parts whose kinds `pair`, `attention` and `weighted` mix more than values, and are refused."""
+REFUSED = {
+    ("vdn", "pair"): "choose 'sum', 'monotone' or 'free'",
+    ("vdn", "attention"): "choose 'sum', 'monotone' or 'free'",
+    ("vdn", "weighted"): "choose 'sum', 'monotone' or 'free'",
+    ("vdn", "current-episode"): "needs `horizon` 1",
+}
+REFUSED |= {("qmix", kind): words for (_, kind), words in REFUSED.items()}
+REFUSED |= {(id, "current-episode"): "needs `horizon` 1" for id in ("iql", "mfq")}
+"""Kinds that do not go with the rest of what is tuned, and what their sentence says."""
 
 
 def every_kind() -> Iterator[tuple[str, str, str]]:
@@ -179,8 +195,8 @@ def every_kind() -> Iterator[tuple[str, str, str]]:
 def test_every_kind_of_every_part_can_be_chosen(line, name, kind):
     """On the command line as in Python, with the same result."""
     id, plain = line.split()[0], configured(line).algorithm
-    if (id, name) in NOT_OF_VALUES and kind in ("pair", "attention", "weighted"):
-        with pytest.raises(BadInput, match="choose 'sum', 'monotone' or 'free'"):
+    if (id, kind) in REFUSED:
+        with pytest.raises(BadInput, match=REFUSED[id, kind]):
             with_settings(plain, {name: kind}, id)
         return
     chosen = with_settings(plain, {name: kind}, id)

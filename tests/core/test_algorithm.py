@@ -85,7 +85,7 @@ def test_the_horizon_is_the_longest_and_shorter_parts_learn_from_pieces():
     assert (a.step.tolist(), b.step.tolist()) == ([4 * lanes], [6 * lanes])  # where the last piece began
     # The report of `b` is the mean over its two pieces, which together hold what it earned in this iteration.
     in_two_pieces = b.earned[0] - first.agent[1].earned[0]
-    np.testing.assert_allclose(loop.means(total)["b/earned"][0] * 2, in_two_pieces)
+    np.testing.assert_allclose(loop.means(total)["b/earned"][0] * 2, in_two_pieces, rtol=1e-6)
 
 
 def test_pieces_are_consecutive_steps_of_all_lanes():

@@ -191,7 +191,7 @@ def test_the_example_of_the_manual(monkeypatch):
         ("ippo toy/discrete", "--max-grad-norm", "'--max-norm' or '--clip'"),
         ("maddpg toy/graph", "--max-grad-norm", "'--clip'"),
         ("maddpg toy/graph", "--buffer-size", "'--replay.capacity'"),
-        ("maddpg toy/graph", "--replay.size", "'--replay.capacity'"),
+        ("maddpg toy/graph", "--replay.buffer-size", "'--replay.capacity'"),
         ("maddpg toy/graph", "--learning-starts", "'--warmup'"),
         ("ippo toy/discrete", "--update-epochs", "'--epochs'"),
         ("maddpg toy/graph", "--epochs", "'--updates'"),

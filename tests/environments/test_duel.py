@@ -30,8 +30,8 @@ def test_who_follows_its_signal_strikes_whom_it_faces():
     state, then = world.step(KEY, state, {"left": jnp.array([1, 0]), "right": jnp.array([2, 1])})
     assert {side: x.tolist() for side, x in then.reward.items()} == {"left": [1, -1], "right": [-1, 1]}
     assert {side: x.tolist() for side, x in state.lives.items()} == {"left": [3, 2], "right": [2, 3]}
-    np.testing.assert_allclose(then.obs["left"][0, 3:], [1.0, 2 / 3])
-    np.testing.assert_allclose(then.obs["right"][0, 3:], [2 / 3, 1.0])
+    np.testing.assert_allclose(then.obs["left"][0, 3:], [1.0, 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(then.obs["right"][0, 3:], [2 / 3, 1.0], rtol=1e-6)
     assert not then.last
 
 

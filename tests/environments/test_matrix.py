@@ -86,7 +86,7 @@ def test_in_parity_nobody_matters_alone():
 def test_players_of_the_additive_game_differ_as_told():
     world = make("matrix/additive", players=4, uneven=1.0, noise=0.0)
     sigma = np.asarray(world.payoff).std(1)
-    np.testing.assert_allclose(sigma / sigma[0], [1, 1 / 2, 1 / 3, 1 / 4])
+    np.testing.assert_allclose(sigma / sigma[0], [1, 1 / 2, 1 / 3, 1 / 4], rtol=1e-6)
     assert (sigma**2).sum() == pytest.approx(1)
     assert played(world, (0, 1, 2, 3))[0] == pytest.approx(sum(world.payoff[i][i] for i in range(4)))
 
@@ -105,7 +105,7 @@ def test_twins_of_the_best_choice():
     """Two of four choices are the best: players who choose uniformly earn 20 / 2 - 12 with it, -12 / 2 without."""
     world = make("matrix/qtran", twins=1)
     payoff = np.asarray(world.payoff).reshape(4, 4)
-    np.testing.assert_allclose(payoff.mean(1), [-2, -2, -6, -6])
+    np.testing.assert_allclose(payoff.mean(1), [-2, -2, -6, -6], rtol=1e-6)
     assert played(world, (0, 1))[0] == 8
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import habits
 import jax
@@ -412,6 +413,17 @@ def test_names_that_are_nearly_right(module, said):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_module_in_the_current_folder(workers, tmp_path, monkeypatch):
+    name = f"beside_me_{workers}"
+    (tmp_path / f"{name}.py").write_text("from mpe2.simple_spread_v3 import parallel_env\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    game = make(f"pettingzoo:{name}", lanes=1, workers=workers)
+    assert game.spec.groups["agent"].size == 3
+    game.close()
+
+
 @pytest.mark.parametrize(
     ("module", "missing", "cure"),
     [
@@ -423,8 +435,6 @@ def test_names_that_are_nearly_right(module, said):
     ],
 )
 def test_what_to_install(module, missing, cure, monkeypatch):
-    import sys
-
     for name in [name for name in sys.modules if name.startswith(("pettingzoo.sisl", "pettingzoo.classic.chess"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)  # as if it were not installed

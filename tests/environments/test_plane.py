@@ -70,7 +70,7 @@ def test_motion_by_hand():
     velocity = jnp.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0], [-9.0, 0.0]])
     np.testing.assert_allclose(plane.limited(velocity, 1.0), [[0.6, 0.8], [0.3, 0.4], [0, 0], [-1, 0]], rtol=1e-6)
     position, made = plane.moved(jnp.array([[9.9, 0.5]]), jnp.array([[0.6, -0.8]]), 1.0, 10.0)
-    np.testing.assert_allclose(position, [[10.0, 0.0]])  # stopped by two walls
+    np.testing.assert_allclose(position, [[10.0, 0.0]], rtol=1e-6)  # stopped by two walls
     np.testing.assert_allclose(made, [[0.1, -0.5]], rtol=1e-5)
     np.testing.assert_allclose(plane.reflected(jnp.array([-0.2, 10.1]), 10.0), [0.2, 9.9], rtol=1e-6)
 

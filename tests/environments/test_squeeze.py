@@ -63,7 +63,7 @@ def test_domains_are_squeezed_apart():
     """Five agents in two domains (3 and 2 of them): shares of μ = 20 are 12 and 8, scaled by 1/2 and 3/2."""
     world = make("squeeze", agents=5, domains=2)
     np.testing.assert_array_equal(world.domain, [0, 1, 0, 1, 0])
-    np.testing.assert_allclose(world.squeezes, [[6.0, 12.0], [6.0, 4.0]])
+    np.testing.assert_allclose(world.squeezes, [[6.0, 12.0], [6.0, 4.0]], rtol=1e-6)
     worth = 6 * 1.0 + 12 * 1.0
     assert earned(world, [2, 6, 2, 6, 2])[0] == pytest.approx(worth)
     totals, best = world.best()

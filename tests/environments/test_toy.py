@@ -226,7 +226,7 @@ def test_continuous_by_hand():
     state, then = step_of("continuous")(
         jax.random.key(0), state, {"mover": jnp.array([[1.0, 0.0], [0.5, -1.0], [9.0, 0.0]])}
     )
-    np.testing.assert_allclose(state.position, [[0.5, 0.0], [1.25, -0.5], [2.5, 3.0]])
+    np.testing.assert_allclose(state.position, [[0.5, 0.0], [1.25, -0.5], [2.5, 3.0]], rtol=1e-6)
     centroid = np.array([4.25 / 3, 2.5 / 3])
     np.testing.assert_allclose(then.reward["mover"], -np.square([2, 1] - centroid).sum(), rtol=1e-6)
     np.testing.assert_allclose(then.obs["mover"][0], [*([2, 1] - centroid), *([0.5, 0.0] - centroid)], rtol=1e-6)

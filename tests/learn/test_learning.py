@@ -10,6 +10,7 @@ import functools
 import pytest
 
 from covey import environments
+from covey.algorithms.presets import FOUND
 from covey.runs.tournament import tournament
 from covey.runs.train import train
 from covey.studies.statistics import gap_closed, mean
@@ -49,6 +50,16 @@ def test_policy_gradients_learn_splits_and_boxes_to_the_optimum():
     assert mean(values["return/gate/mean_agent"]).low > 0.98 * 8
     assert mean(values["return/router/mean_agent"]).low > 0.98 * 8
     assert mean(returns("mappo", "toy/continuous", 200_000)["regret/mover/mean_agent"]).high < 0.03
+
+
+@pytest.mark.parametrize(("algorithm", "returned"), [("ippo", -43.0), ("mappo", -45.0)])
+def test_what_a_command_without_flags_reaches_on_spread(algorithm, returned, tmp_path):
+    """The table of docs/algorithms/ppo.md, with room for three seeds instead of five; random play is at -83."""
+    preset = FOUND[algorithm, "particle/spread"]
+    run = train(
+        algorithm, "particle/spread", steps=preset.steps, seeds=3, episodes=128, quiet=True, out=tmp_path / "run"
+    )
+    assert run.evaluation.per_seed()["return/team_sum"].mean() > returned
 
 
 @pytest.mark.parametrize("algorithm", DDPG_FAMILY)

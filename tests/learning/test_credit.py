@@ -201,7 +201,7 @@ def test_baselines_of_the_future_leave_the_gradient_of_a_two_step_game(future):
 def test_what_lies_ahead_by_hand():
     x, last = jnp.array([1.0, 2.0, 4.0, 8.0]), jnp.array([False, False, True, False])
     found = credit.ahead(x, 1.0 - last, last, 0.5)
-    np.testing.assert_allclose(found, [0.5 * 2 + 0.25 * 4, 0.5 * 4, 0.0, 0.0])
+    np.testing.assert_allclose(found, [0.5 * 2 + 0.25 * 4, 0.5 * 4, 0.0, 0.0], rtol=1e-6)
 
 
 def test_reliance_is_the_share_that_leaves_least_variance():
@@ -225,11 +225,11 @@ def test_reliance_does_not_depend_on_the_lane_that_it_is_for():
     advantage = jnp.array([[[1.0], [0.0]], [[-1.0], [0.0]]])
     there = jnp.ones((2, 2, 1))
     eta, after = credit.reliance(advantage, baseline, there, credit.Moments.none())
-    np.testing.assert_allclose(eta, [0.0, 1.0])  # of lane 0: 0 / 4, of lane 1: 1 / 1
-    np.testing.assert_allclose(after, [0.5, 2.5])
+    np.testing.assert_allclose(eta, [0.0, 1.0], rtol=1e-6)  # of lane 0: 0 / 4, of lane 1: 1 / 1
+    np.testing.assert_allclose(after, [0.5, 2.5], rtol=1e-6)
     eta, after = credit.reliance(advantage, baseline, there, after)
     np.testing.assert_allclose(eta, [0.25 / (4 + 1.25), (1 + 0.25) / (1 + 1.25)], rtol=1e-6)
-    np.testing.assert_allclose(after, [0.75, 3.75])
+    np.testing.assert_allclose(after, [0.75, 3.75], rtol=1e-6)
     alone, _ = credit.reliance(advantage[:, :1], baseline[:, :1], there[:, :1], credit.Moments.none())
     np.testing.assert_array_equal(alone, [0.0])  # nobody else, and nothing before
 

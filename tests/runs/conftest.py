@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import pytest
+from somebody import theirs, trained  # noqa: F401
 from tiny import tiny
 
 from covey import environments

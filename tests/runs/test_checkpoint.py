@@ -153,6 +153,22 @@ def test_refuses_what_does_not_fit(tmp_path):
         checkpoint.restore(saved, other)
 
 
+def test_arrays_that_are_not_what_they_are_said_to_be(tmp_path):
+    """Whoever wrote the digests may have written anything else."""
+    folder = save(tmp_path, 1)
+    about, other = folder / "about.json", abstract()
+    other.agent["w"] = jax.ShapeDtypeStruct((200, 400), jnp.float32)
+    text = about.read_text()
+    about.write_text(text.replace('"float32[2, 3]"', '"float32[200, 400]"'))
+    with pytest.raises(BadInput, match=r"does not fit|is damaged"):
+        checkpoint.restore(found(tmp_path), other)
+    about.write_text(text.replace("rbg", "no_such_generator"))
+    with pytest.raises(BadInput, match="is damaged: its arrays cannot be read"):
+        checkpoint.restore(found(tmp_path), abstract())
+    about.write_text(text)
+    assert int(checkpoint.restore(found(tmp_path), abstract()).step) == 1
+
+
 def test_says_what_changed(tmp_path):
     saved = found(save(tmp_path, 1).parent)
     assert checkpoint.differences(saved, {"jax": "1"}) == []

@@ -164,6 +164,7 @@ def project(tmp_path, monkeypatch):
     (folder / "kit").mkdir(parents=True)
     (folder / "carry.py").write_text(CARRY)
     (folder / "helper_of_carry.py").write_text("")
+    shutil.copy(Path(__file__).parents[1] / "environments" / "games.py", folder / "parade_of_mine.py")
     (folder / "kit" / "mine.py").write_text(CARRY + OWN)  # a package without __init__
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -173,7 +174,7 @@ def project(tmp_path, monkeypatch):
 
 def elsewhere() -> None:
     """As a new process in another folder."""
-    for name in ("carry", "helper_of_carry", "kit", "kit.mine"):
+    for name in ("carry", "helper_of_carry", "kit", "kit.mine", "parade_of_mine"):
         sys.modules.pop(name, None)
 
 
@@ -188,6 +189,7 @@ def train(line: str) -> int:
         ("random", "kit.mine:make_env --env.time-limit 3"),
         ("kit.mine:my_algorithm", "kit.mine:make_env"),
         ("kit.mine:my_algorithm", "toy/discrete --env.time-limit 4"),
+        ("random", "pettingzoo:parade_of_mine --env.lanes 1"),
     ],
 )
 def test_beside_the_file_and_then_from_anywhere(project, tmp_path, monkeypatch, capsys, algorithm, environment):

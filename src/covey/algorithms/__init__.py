@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from covey.algorithms import presets
 from covey.core.errors import BadInput, unknown
 from covey.core.optional import offered
 from covey.core.registry import locate, signature_of
@@ -17,7 +18,8 @@ from covey.core.registry import locate, signature_of
 if TYPE_CHECKING:  # `covey list` needs no more than the names
     from covey.core.algorithm import Algorithm
 
-PRESETS = ("tuned", "paper")
+TUNED = "tuned"
+PRESETS = (TUNED, "paper")
 FIELD_PRESETS = (*PRESETS, "legacy", "table")
 
 
@@ -102,9 +104,15 @@ RULES: dict[str, tuple[str, ...]] = {
 """Which rules belong to which worlds (beginnings of their ids): what errors and `covey list` say."""
 
 
+def preset_for(id: str, environment: str | None) -> str:
+    """The preset that an algorithm begins with in the environment with this id, where nobody asks for one."""
+    return TUNED if presets.found(id, environment, None) is None else str(environment)
+
+
 def make(id: str, environment: Any, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> Algorithm:
     """The algorithm called `id` for `environment`, controlling `groups` (None: all of them).
 
+    preset: one of the algorithm's own, or the id of an environment that settings were found for (`presets.FOUND`).
     Ids may be spelled with `-` or `_`. An unknown id, preset or group, or a rule of another world, is a `BadInput`.
     """
     spec = environment.spec
@@ -116,6 +124,11 @@ def make(id: str, environment: Any, *, preset: str = "tuned", groups: tuple[str,
     if ":" in id:
         return _built(locate(id, "algorithm"), id, spec, preset, groups)
     name = id.replace("_", "-")
+    special = presets.found(name, preset, preset)
+    if special is not None:
+        from covey.core.settings import with_settings
+
+        return with_settings(_built(_alias(name, TUNED), name, spec, TUNED, groups), special.settings, name)
     if name in ALIASES:
         return _built(_alias(name, preset), name, spec, preset, groups)
     return _rule(name, environment, preset, groups)
@@ -141,8 +154,8 @@ def _built(
 ) -> Algorithm:
     """`factory(spec, ...)` with whichever of `preset` and `groups` it takes."""
     signature = signature_of(factory, f"the algorithm {id!r}")
-    offered = {"preset": preset, "groups": groups}
-    options = {name: value for name, value in offered.items() if name in signature.parameters}
+    given = {"preset": preset, "groups": groups}
+    options = {name: value for name, value in given.items() if name in signature.parameters}
     try:
         signature.bind(spec, **options)
     except TypeError as error:
@@ -152,7 +165,7 @@ def _built(
 
 def _alias(name: str, preset: str) -> Callable[..., Algorithm]:
     if preset not in ALIASES[name].presets:
-        raise unknown(f"of the algorithm {name!r} the preset", preset, ALIASES[name].presets)
+        raise unknown(f"of the algorithm {name!r} the preset", preset, [*ALIASES[name].presets, *presets.names(name)])
     return ALIASES[name].factory()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from covey import algorithms, environments
+from covey.algorithms.presets import found
 from covey.cli.environment import ENV, environment_options
 from covey.cli.options import Entry, filled, form, form_of
 from covey.cli.parse import flags, parse
@@ -90,11 +91,13 @@ def everything(start: Start, algorithm: Algorithm) -> Any:
 def from_names(words: list[str], given: Mapping[str, str]) -> Start:
     """Made by ids, with the world's options and the preset."""
     name, id = words[:2]
-    preset = given.get("preset", "tuned")
+    preset = given.get("preset") or algorithms.preset_for(name, id)
+    special = found(name, id, preset)
+    begun = Settings(preset=preset, steps=special.steps, envs=special.envs) if special else Settings(preset=preset)
     answers, options = environment_options(id, {}, given)
     environment = environments.make(id, **options)
     algorithm = algorithms.make(name, environment, preset=preset)
-    return Start(algorithm, environment, Origin(id, options, name, preset), Settings(), answers)
+    return Start(algorithm, environment, Origin(id, options, name, preset), begun, answers)
 
 
 def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:

@@ -14,7 +14,8 @@ class Settings:
     """What every run has."""
 
     preset: str = "tuned"
-    """The algorithm's settings to begin with: `tuned`, or `paper` as they are printed."""
+    """The algorithm's settings to begin with: `tuned`, `paper` as they are printed, or an environment's id where
+    settings were found for it (then this is the default)."""
     steps: int = 100_000
     """Environment steps of each seed, summed over its environments."""
     seeds: int = 1

@@ -52,7 +52,7 @@ def _is_number(value: Any) -> bool:
 def _same_arrays(one: Any, other: Any) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
-    if jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
+    if jax.numpy.issubdtype(one.dtype, jax.dtypes.prng_key):
         one, other = jax.random.key_data(one), jax.random.key_data(other)
     a, b = np.asarray(one), np.asarray(other)
     if a.dtype == object:

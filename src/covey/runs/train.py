@@ -20,6 +20,7 @@ from typing import Any
 import jax
 
 from covey import algorithms, environments
+from covey.algorithms.presets import found
 from covey.core.algorithm import Algorithm
 from covey.core.environment import HostEnvironment
 from covey.core.errors import BadInput
@@ -44,7 +45,7 @@ def train(
     seeds: int = 1,
     envs: int | None = None,
     seed: int = 0,
-    preset: str = "tuned",
+    preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -60,10 +61,11 @@ def train(
 ) -> Result:
     """Train `algorithm` in `environment` (ids or objects) for `steps` environment steps of each of `seeds` seeds.
 
-    envs: lanes of each seed (default 1, or what a host world has). settings: of the algorithm, by the names that they
-    have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 20_000}`; a mapping stands
-    for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an algorithm and an
-    environment given by id; options are the keywords of `covey.make`. out: the run folder (default: a new one under
+    envs: lanes of each seed (default 1, what the preset says, or what a host world has). settings: of the algorithm, by
+    the names that they have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 9_000}`;
+    a mapping stands for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an
+    algorithm and an environment given by id; options are the keywords of `covey.make`, and the preset is by default
+    what was found for the two (`covey.algorithms.presets`), else "tuned". out: the run folder (default: a new one under
     `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. trust: resume a run of
     somebody else's that has links out of its folder or a saved environment. The rest is explained in `Config`.
     """
@@ -74,7 +76,11 @@ def train(
         world, origin = environments.make(environment, **options), Origin(environment, options)
     elif options:
         raise BadInput("`options` are for an environment given by id: this one is an object, already made.")
+    usual = lanes(world, seeds)
     if isinstance(algorithm, str):
+        preset = preset or algorithms.preset_for(algorithm, origin.environment)
+        special = found(algorithm, origin.environment, preset)
+        usual = special.envs if special else usual
         origin = origin._replace(algorithm=algorithm, preset=preset)
         algorithm = algorithms.make(algorithm, world, preset=preset)
     config = Config(
@@ -83,7 +89,7 @@ def train(
         origin=origin,
         steps=steps,
         seeds=seeds,
-        envs=lanes(world, seeds) if envs is None else envs,
+        envs=usual if envs is None else envs,
         seed=seed,
         evaluate_every=evaluate_every,
         episodes=episodes,
@@ -139,6 +145,8 @@ def execute(
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(folder))
         request, screen = stack.enter_context(requests(stack.enter_context(view(quiet))))
+        if config.origin.preset == config.origin.environment is not None:
+            screen.note(f"settings found for {config.origin.environment}; `--preset tuned` takes the usual ones.")
         try:
             run, progress = begin(config, folder, resume, screen, request.obey, trust)
         except Stopped as stopped:

@@ -35,6 +35,7 @@ from covey.runs.config import Config
 from covey.runs.journal import opened
 from covey.runs.live import Quiet
 from covey.runs.session import Session
+from covey.runs.signals import Request
 from covey.testing.as_host import AsHost, loop_draws
 from covey.testing.compare import difference
 from covey.testing.garble import Flags, GarbledActors, GarbledWorld, has_dead, has_padding, rotate_groups
@@ -287,7 +288,8 @@ def law_non_finite(pair: Pair, folder: Path) -> None:
     poisoned = jax.tree.map(partial(_poisoned, seed), run.agent)
     config = Config(pair.algorithm, pair.environment, steps=1, seeds=len(pair.keys), envs=pair.lanes)
     with opened(folder, []) as journal:
-        session = Session(config, folder, run._replace(agent=poisoned), HostFacts(), journal, Quiet())
+        run = run._replace(agent=poisoned)
+        session = Session(config, folder, run, HostFacts(), journal, Quiet(), Request())
         sentence = _complaint(session)
     assert sentence, "a run goes on though all of its state is NaN: `parameters` leaves out what is learned."
     assert f"seed {seed} " in sentence, f"a run of which seed {seed} diverged stops and says: {sentence}"

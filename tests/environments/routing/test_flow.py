@@ -104,7 +104,7 @@ def test_a_drop_takes_one_tick_in_a_router_and_four_on_a_link():
 def test_shares_are_of_what_is_legal():
     legal = np.array([[True, True, True, False, False, False]])
     weights = np.array([[1.0, 3.0, -2.0, 5.0, 1.0, 1.0]])
-    np.testing.assert_allclose(share_out(Splits((2, 2, 2)), weights, legal), [[0.25, 0.75, 1, 0, 0, 0]])
+    np.testing.assert_allclose(share_out(Splits((2, 2, 2)), weights, legal), [[0.25, 0.75, 1, 0, 0, 0]], rtol=1e-6)
 
 
 def test_what_agents_control_is_in_the_order_of_their_pairs():

@@ -103,7 +103,7 @@ def test_every_rule_splits_what_is_legal(id, name):
 
 
 def test_what_ecmp_gets_is_known_where_it_cannot_be_played():
-    np.testing.assert_allclose(rules.ecmp_mlu(contended([60, 40], ticks=1)), 0.6)
+    np.testing.assert_allclose(rules.ecmp_mlu(contended([60, 40], ticks=1)), 0.6, rtol=1e-6)
     world = environments.make("routing/abilene", control="hop", steps=64, time_limit=4)
     _, state, (after, _) = first(world, "ecmp")
     assert float(after.mlu) == pytest.approx(rules.ecmp_mlu(world)[int(state.start)], rel=1e-4)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from covey.core.errors import BadInput
+from covey.core.modules import import_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +109,7 @@ def registered(id: str) -> Callable[..., Any]:
 def imported(what: str, module: str) -> Any:
     """The module, imported; BadInput that says what to install, or what was meant."""
     try:
-        return importlib.import_module(module)
+        return import_named(module)
     except ImportError as error:
         package, family, rest, *_ = [*module.split(".", 2), "", ""]
         if package == "pettingzoo" and family in MOVED:  # PettingZoo itself refuses to import it
