@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import jaxlib.version
@@ -27,6 +28,7 @@ os.environ.setdefault("COVEY_CACHE", str(Path(__file__).parent.parent / ".cache"
 os.environ.setdefault("XDG_STATE_HOME", str(Path(__file__).parent.parent / ".cache" / "state"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # runs are asked to stop by it, also where the tests run under nohup
 gc.set_threshold(200_000, 20, 100)  # tracing makes objects by the million, and few of them are garbage
 
 

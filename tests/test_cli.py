@@ -397,7 +397,7 @@ def test_nobody_reads():
 
 # ----------------------------------------------------------------------------------------------------------- the manual
 def examples() -> list[str]:
-    return re.findall(r"^ *(covey .+)$", DOCS.read_text(), re.MULTILINE)
+    return re.findall(r"^ {4}(covey .+)$", DOCS.read_text(), re.MULTILINE)
 
 
 def test_the_manual_has_every_command():

@@ -220,7 +220,7 @@ def test_learning_from_memory_is_learning_from_what_was_there():
     buffer = []
     for _ in range(4):
         run, _ = loop.compiled(world, rule)(run, 1)
-    buffer = jax.tree.map(lambda x: np.asarray(x)[0], run.agent.buffer)  # [C, E, ...]
+    buffer = jax.tree.map(lambda x: np.asarray(x)[0], run.agent.buffer.steps)  # [C, E, ...]
     index, _ = jax.tree.map(np.asarray, world.reset(jax.random.key(0))[1].neighbors["spin"])
     for t in range(8):
         for lane in range(2):

@@ -341,7 +341,8 @@ def test_attention_is_the_critics(watched):
     group = algorithm.groups[0]
     look, _ = attention.attend(algorithm, state, played, algorithm.spec.groups[group].names[-1])
     now = jax.tree.map(lambda x: jnp.asarray(x[:-1]), played.steps)
-    q, seen = algorithm.value(state.nets.critic[0], group, algorithm._seen(now), algorithm._done(now, played.actions))
+    critic, obs = algorithm.encoders.enter(state.nets.critic[0], algorithm._seen(now))
+    q, seen = algorithm.value(critic, group, now, obs, algorithm._done(now, played.actions))
     np.testing.assert_allclose(look.q, q[:, -1], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(look.weights, seen.weights[:, -1], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(look.values, seen.values[:, -1], rtol=1e-4, atol=1e-5)

@@ -85,14 +85,9 @@ def surroundings():
 
 
 def started(command):
-    """A process that leads a group of its own and hears SIGHUP, whatever the tests were started with (nohup, say); its
-    output is one stream of lines."""
+    """A process that leads a group of its own; its output is one stream of lines."""
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": surroundings()}
-    return subprocess.Popen(command, start_new_session=True, preexec_fn=hear_hangups, **pipe)
-
-
-def hear_hangups():
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    return subprocess.Popen(command, start_new_session=True, **pipe)
 
 
 def said(process, beginning):
