@@ -53,7 +53,7 @@ def batch_of(spec: Spec) -> Batch:
         values["discount"]["agent"] = jnp.ones(shape).at[1].set(0.0)
         obs = {"agent": jnp.asarray(draw.normal(size=(*shape, OBS)), jnp.float32)}
         near = tuple(jnp.broadcast_to(x, (BATCH, *x.shape)) for x in NEAR) if spec.neighborhood else None
-        values["neighbors"] = {"agent": near} if near else {}
+        values["neighbors"] = {"agent": near} if near else {}  # type: ignore
         return TimeStep(obs=obs, alive={"agent": jnp.asarray(alive)}, last=jnp.zeros(BATCH, bool), **values)
 
     alive = np.ones(shape, bool)

@@ -134,7 +134,7 @@ def shuffled(scene: Scene, name: str) -> Scene:
 def test_the_order_of_neighbors_means_nothing_unless_asked():
     scene = scene_of("bee")
     for pool in POOLS:
-        critic = Neighbors(width=5, pool=pool)
+        critic = Neighbors(width=5, pool=pool)  # type: ignore
         params = params_of(critic)
         one, other = (critic.values(params, SPEC, "bee", x)[0] for x in (scene, shuffled(scene, "bee")))
         assert np.allclose(one, other, rtol=1e-5, atol=1e-5) == (pool == "mean")

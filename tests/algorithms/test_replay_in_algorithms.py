@@ -102,9 +102,9 @@ MADE = {
 def test_every_successor_is_the_next_step_of_its_episode(name):
     environment, algorithm = Counters(), MADE[name]()
     keys = jax.random.split(jax.random.key(0), SEEDS)
-    run = program(lambda keys: loop.start(environment, algorithm, keys, LANES))(keys)
+    run = program(lambda keys: loop.start(environment, algorithm, keys, LANES))(keys)  # type: ignore
     iterations = STEPS // algorithm.plan.horizon
-    run, _ = loop.compiled(environment, algorithm)(run, iterations)
+    run, _ = loop.compiled(environment, algorithm)(run, iterations)  # type: ignore
     found = [x for x in jax.tree.leaves(run.agent, is_leaf=lambda x: isinstance(x, Buffer)) if isinstance(x, Buffer)]
     assert len(found) == {"mixed": 2}.get(name, 1)
     step = run.step
@@ -114,7 +114,7 @@ def test_every_successor_is_the_next_step_of_its_episode(name):
             batch = program(draw)(buffer, jax.random.split(jax.random.key(1), SEEDS))
             there = np.asarray(batch.weight) > 0
             assert there.sum() > 40
-            over = (~np.asarray(batch.then.alive["north"]).any(-1))[there]  # an end that is not kept any more
+            over = (~np.asarray(batch.then.alive["north"]).any(-1))[there]  # type: ignore[index]
             for side in environment.spec.groups:
                 now, then = (np.asarray(x.obs[side])[there] for x in (batch.now, batch.then))
                 np.testing.assert_array_equal(then[~over], now[~over] + np.array([0, 1]))

@@ -22,7 +22,7 @@ def names_looked_for(source: str) -> set[str]:
     """Names in `hasattr(x, "name")` and `getattr(x, "name", default)`."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in ("hasattr", "getattr")]
-    return {call.args[1].value for call in named if isinstance(call.args[1], ast.Constant)}
+    return {call.args[1].value for call in named if isinstance(call.args[1], ast.Constant)}  # type: ignore
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())

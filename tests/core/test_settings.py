@@ -80,7 +80,7 @@ def test_parts_may_be_given_as_they_are():
 
 
 def test_a_number_for_a_schedule_is_constant():
-    schedule = on_the_command_line("mappo", "--actor-lr 1e-3").actor_lr
+    schedule = on_the_command_line("mappo", "--actor-lr 1e-3").actor_lr  # type: ignore
     assert [float(schedule(step)) for step in (0, 1, 10**6)] == pytest.approx([1e-3] * 3)
 
 
@@ -142,8 +142,8 @@ def test_train_with_settings(tmp_path):
     settings = {"width": 8, "horizon": 4, "actor_lr": 1e-3}
     run = covey.train("ippo", "toy/graph", steps=8, episodes=2, settings=settings, out=tmp_path / "run", quiet=True)
     policy = covey.load(run.folder)
-    assert (policy.algorithm.width, policy.algorithm.horizon) == (8, 4)
-    assert policy.algorithm.actor_lr == Linear.from_number(1e-3)
+    assert (policy.algorithm.width, policy.algorithm.horizon) == (8, 4)  # type: ignore
+    assert policy.algorithm.actor_lr == Linear.from_number(1e-3)  # type: ignore
 
 
 def test_the_example_of_the_manual(monkeypatch):

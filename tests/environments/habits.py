@@ -90,7 +90,7 @@ class DictObs(Game):
 
     def sees(self, agent):
         box, mask = super().sees(agent), spaces.Box(0, 1, (ACTIONS,), np.int8)
-        return spaces.Dict({self.keys[0]: box, self.keys[1]: mask} | dict.fromkeys(self.keys[2:], box))
+        return spaces.Dict({self.keys[0]: box, self.keys[1]: mask} | dict.fromkeys(self.keys[2:], box))  # type: ignore
 
     def look(self, agent):
         seen = super().look(agent)
@@ -502,7 +502,7 @@ class Table(Game):
     """Choices in rows and columns."""
 
     def does(self, agent):
-        return spaces.MultiDiscrete([[2, 3], [4, 5]])
+        return spaces.MultiDiscrete([[2, 3], [4, 5]])  # type: ignore
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -255,7 +255,7 @@ def test_a_write_is_a_slice_when_seeds_are_batched():
         """Loops of a write, with one step for all seeds, or one of each seed's own."""
         write = jax.vmap(lambda *args: add(spec, args[0], args[1], args[2], args[3]), (0, 0, axis, 0))
         program = jax.jit(write, donate_argnums=0).lower(buffers, taken, step, note).compile().as_text()
-        return program.count(" while("), program.count(" dynamic-update-slice(")
+        return program.count(" while("), program.count(" dynamic-update-slice(")  # type: ignore
 
     finals, steps = len(jax.tree.leaves(buffers.finals)), len(jax.tree.leaves(buffers.steps))
     assert loops(None, jnp.int32(6)) == (finals, finals + steps)

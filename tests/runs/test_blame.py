@@ -234,7 +234,7 @@ class Still(Idle):
 
     def act(self, state, memory, now, key, step, *, explore):
         spaces = {name: self.spec.groups[name] for name in self.groups}
-        return {name: jnp.zeros((x.size, len(x.action.low))) for name, x in spaces.items()}, memory, ()
+        return {name: jnp.zeros((x.size, len(x.action.low))) for name, x in spaces.items()}, memory, ()  # type: ignore
 
 
 def test_an_episode_that_never_ends_asks_for_a_limit(tmp_path, monkeypatch):

@@ -123,7 +123,7 @@ def test_a_run_of_an_earlier_version_is_opened(tmp_path):
     run = train(learner(environment.spec), environment, steps=24, episodes=4, quiet=True, out=tmp_path / "run")
     before = evaluate_run(run.folder).values
     as_before(run.folder)
-    assert config.read(run.folder / "config.yaml").algorithm.replay == Replay(64, 8)
+    assert config.read(run.folder / "config.yaml").algorithm.replay == Replay(64, 8)  # type: ignore
     np.testing.assert_equal(evaluate_run(run.folder).values, before)
     assert open_run(run.folder).agents.buffer == ()
     with pytest.raises(BadInput, match=r"does not fit: \.agent\.buffer"):

@@ -163,7 +163,7 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_bit(case, tmp_path):
         if case.twice:
             time.sleep(0.35)
             send(process, case.number, case.group)
-        rest = process.stdout.read()
+        rest = process.stdout.read()  # type: ignore
     assert process.returncode == 128 + case.number
     assert answered < 1 + patience_of_a_busy_machine()
     assert "Traceback" not in rest
@@ -197,7 +197,7 @@ def stopped(command, beginning, number, pause=0.0):
         time.sleep(pause)
         asked = time.monotonic()
         process.send_signal(number)
-        rest = process.stdout.read()
+        rest = process.stdout.read()  # type: ignore
     return process.returncode, time.monotonic() - asked, rest
 
 
@@ -236,7 +236,7 @@ def test_a_run_that_has_nobody_to_speak_to_saves_itself(tmp_path):
     line = "train random toy/discrete --steps 1e9 --chunk 10000"
     with started(command(line, tmp_path / "run")) as process:
         said(process, "step ")
-        process.stdout.close()
+        process.stdout.close()  # type: ignore
         assert process.wait(timeout=120) == 128 + signal.SIGPIPE
     assert checkpoint.latest(tmp_path / "run" / "checkpoints") is not None
 
@@ -251,7 +251,7 @@ def test_what_is_ignored_stays_ignored(tmp_path):
         said(process, "step ")
         said(process, "step ")
         process.send_signal(signal.SIGTERM)
-        process.stdout.read()
+        process.stdout.read()  # type: ignore
     assert process.returncode == 143
 
 
@@ -381,7 +381,7 @@ def test_context_managers_of_jax_hold_for_such_calls():
     """They are of one thread: the call then stays in it."""
 
     def precision():
-        return jax.config.jax_default_matmul_precision, threading.current_thread() is threading.main_thread()
+        return jax.config.values["jax_default_matmul_precision"], threading.current_thread() is threading.main_thread()
 
     seen = []
     with jax.default_matmul_precision("highest"):

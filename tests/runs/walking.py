@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent / "core"))  # in workers, too
 
-import walks
+import walks  # type: ignore
 
 from covey.core.workers import Workers, lane_seeds
 

@@ -54,7 +54,7 @@ OFTEN, NEVER = [Phase(0.5, 1.0)], [Phase(0.0, 1.0)]
 
 def broken(says: str, sampler: Sampler, **play) -> None:
     with pytest.raises(AssertionError, match=says):
-        law_replay(SMALL, sampler, **{"rollouts": 40} | play)
+        law_replay(SMALL, sampler, **{"rollouts": 40} | play)  # type: ignore
 
 
 def test_finals_of_other_episodes_are_found(monkeypatch):

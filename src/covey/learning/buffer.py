@@ -10,6 +10,7 @@ batched, and no step is ever copied.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -151,7 +152,7 @@ def has_successor(buffer: Buffer, age: Any, lane: Any, step: Any) -> Any:
     """
     slot = slot_of(buffer, age, step)
     last = buffer.steps.last[slot, lane]
-    over = ~sum(jnp.any(x[slot, lane] > 0, -1) for x in buffer.steps.discount.values()).astype(bool)
+    over = ~functools.reduce(jnp.logical_or, [jnp.any(x[slot, lane] > 0, -1) for x in buffer.steps.discount.values()])
     follows = jnp.where(last, _has_final(buffer, slot, lane) | over, age > 0)
     return (age >= 0) & (age < steps_kept(buffer, step)) & follows
 

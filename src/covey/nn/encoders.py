@@ -129,7 +129,7 @@ class Branches(Encoder):
         return jnp.concatenate(found, -1)
 
     def _rest(self, parameters: Features, x: Any) -> Any:
-        return jax.nn.relu(parameters.feature(x)) if self.vector else x
+        return jax.nn.relu(parameters.feature(x)) if self.vector else x  # type: ignore[operator]
 
     def _looked_at(self, parameters: Any, picture: Any) -> Any:
         """Pictures [..., H, W, C] -> [..., width]."""

@@ -65,7 +65,7 @@ def _numbers(group: Group, obs: Any) -> Any:
     units = [brightest(field) for field in group.obs]
     if max(units) == 1.0:
         return numbers
-    return numbers / np.repeat(np.float32(units), [field.size for field in group.obs])
+    return numbers / np.repeat(np.array(units, np.float32), [field.size for field in group.obs])
 
 
 def _columns(group: Group, obs: Any, join: Callable) -> Any:

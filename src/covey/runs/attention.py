@@ -104,11 +104,11 @@ def _judged(algorithm: DDPG, place: Place, critic: Any, now: TimeStep, action: G
     """Q [T] of one agent and its attention [T, K], for embedded actions [T, n, A]."""
     critic, obs = algorithm.encoders.enter(critic, jax.vmap(algorithm.encoders.inputs)(now))
     spec = algorithm.encoders.spec
-    net = jax.tree.map(lambda x: x[place.index], algorithm.critic.arrange(critic, spec, place.group))
+    net = jax.tree.map(lambda x: x[place.index], algorithm.critic.arrange(critic, spec, place.group))  # type: ignore[attr-defined]
 
     def one(obs, action):
         seen = views(spec, place.group, obs, action)
-        return algorithm.critic.value(net, jax.tree.map(lambda x: x[place.index], seen))
+        return algorithm.critic.value(net, jax.tree.map(lambda x: x[place.index], seen))  # type: ignore[attr-defined]
 
     return jax.vmap(one)(obs, action)
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from covey.core.program import program
 from covey.core.types import Box, Discrete, Field, Group, Groups, Spec, Table, TimeStep, Transition
-from covey.learning.buffer import Batch
 from covey.learning.replay import Replay
 from covey.learning.samplers import Sampler
 
@@ -158,7 +157,7 @@ def _drawn(
 # Looking up
 
 
-def _look_up(batch: Batch, played: Played, horizon: int) -> int:
+def _look_up(batch: Any, played: Played, horizon: int) -> int:
     """How many steps of all batches [I, S, ...] were right; AssertionError where one is not."""
     weight, number = batch.weight, batch.extra
     assert np.isin(weight, (0, 1)).all(), f"weights are 0 or 1, got {np.unique(weight)}."
