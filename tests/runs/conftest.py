@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import functools
+import signal
 
 import pytest
 from somebody import theirs, trained  # noqa: F401
 from tiny import tiny
 
 from covey import environments
+from covey.core.interrupts import ASKING
 from covey.runs.train import train
 
 STEPS = 48
+
+
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """Signals do what they usually do, also where the tests run under `nohup` or in the background."""
+    before = {number: signal.getsignal(number) for number in ASKING}
+    for number in ASKING:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="package")

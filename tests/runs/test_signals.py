@@ -27,6 +27,7 @@ from covey.runs.train import train
 
 HERE = Path(__file__).parent
 PROGRAM = "import sys; from covey.cli import main; sys.exit(main())"
+PATIENCE_S = 300.0
 
 
 class Case(NamedTuple):
@@ -87,7 +88,11 @@ def surroundings():
 def started(command):
     """A process that leads a group of its own; its output is one stream of lines."""
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": surroundings()}
-    return subprocess.Popen(command, start_new_session=True, **pipe)
+    process = subprocess.Popen(command, start_new_session=True, **pipe)
+    watchdog = threading.Timer(PATIENCE_S, process.kill)  # a signal that nobody hears must not hang the tests
+    watchdog.daemon = True
+    watchdog.start()
+    return process
 
 
 def said(process, beginning):
