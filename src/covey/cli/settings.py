@@ -14,8 +14,8 @@ class Settings:
     """What every run has."""
 
     preset: str = "tuned"
-    """The algorithm's settings to begin with: `tuned`, `paper` as they are printed, or an environment's id where
-    settings were found for it (then this is the default)."""
+    """Where the algorithm's settings begin: `tuned`, `paper` (as printed), or the id of an environment that has its own
+    (then the default)."""
     steps: int = 100_000
     """Environment steps of each seed, summed over its environments."""
     seeds: int = 1
