@@ -59,7 +59,7 @@ class Option(NamedTuple):
 def options(page: Path) -> Iterator[Option]:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for code in re.findall(r"`([^`\n]*--[^`\n]+)`", text):
-        for flag, value in re.findall(r"(?<![\w-])(--[a-z][\w.-]*)(?: ([^-\s][^-]*))?", code):
+        for flag, value in re.findall(r"(?<![\w-])(--[a-z][\w.-]*)(?: ([^-\s](?:[^-]|(?<=\w)-)*))?", code):
             yield Option(page, flag, value.strip())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from covey.core.errors import BadInput
 from covey.environments import make, toy
-from covey.environments.toy.pictures import BRIGHT, NOISE, SIGNS
+from covey.environments.toy.pictures import CONTRAST, GROUND, NOISE, SIGNS
 from covey.testing import check_environment
 
 KEYS = jax.random.split(jax.random.key(0), 200)
@@ -23,32 +23,36 @@ def test_it_keeps_its_promises():
     assert check_environment(toy.pictures(size=5)) == []
 
 
-def test_a_picture_shows_five_bright_dots_of_one_color_that_form_the_sign():
-    env = make("toy/pictures", size=7)
+def test_a_picture_shows_five_dots_brighter_or_darker_than_the_rest_that_form_the_line():
+    env = make("toy/pictures", size=9)
     state, now = begun(env)
-    pictures = now.obs["reader"]["picture"].reshape(-1, 7, 7, 3)
-    places = set()
+    pictures = now.obs["reader"]["picture"].reshape(-1, 9, 9).astype(int) - GROUND
+    places, contrasts = set(), set()
     for picture, sign in zip(pictures, state.sign.ravel(), strict=True):
-        row, column, color = np.nonzero(picture >= BRIGHT)
+        out = np.abs(picture) > NOISE
+        row, column = np.nonzero(out)
         assert len(row) == 5
-        assert len(set(color)) == 1
-        drawn = np.zeros((3, 3), int)
-        drawn[row - row.min(), column - column.min()] = 1
-        np.testing.assert_array_equal(drawn, SIGNS[sign])
-        places.add((row.min(), column.min(), color[0]))
-    assert pictures[pictures < BRIGHT].max() < NOISE
-    assert len(places) > 0.9 * 5 * 5 * 3  # anywhere, in any color
+        assert len(set(np.sign(picture[out]))) == 1
+        assert (np.abs(np.abs(picture[out]) - CONTRAST) <= NOISE).all()
+        box = np.nonzero(SIGNS[sign])
+        np.testing.assert_array_equal(row - row.min(), box[0] - box[0].min())
+        np.testing.assert_array_equal(column - column.min(), box[1] - box[1].min())
+        places.add((row.min() - box[0].min(), column.min() - box[1].min()))
+        contrasts.add(np.sign(picture[out])[0])
+    assert places == {(i, j) for i in range(5) for j in range(5)}
+    assert contrasts == {-1, 1}
     assert set(state.sign.ravel()) == set(range(len(SIGNS)))
     np.testing.assert_array_equal(now.obs["reader"]["turn"].argmax(-1), state.turn)
 
 
-def test_no_sign_is_part_of_another_wherever_it_stands():
-    """So that the rule reads the right one: all five dots of a sign are found for that sign alone."""
+def test_lines_share_one_dot_at_most_wherever_they_are():
+    """So that the rule sees the right one: all five dots of a line are found for that line alone."""
+    assert (SIGNS.sum((1, 2)) == 5).all()
     for shown, sign in enumerate(SIGNS):
-        field = np.pad(sign, 2)
+        field = np.pad(sign, 4)
         for other, dots in enumerate(SIGNS):
-            most = max((field[i : i + 3, j : j + 3] * dots).sum() for i in range(5) for j in range(5))
-            assert (most == 5) == (other == shown)
+            most = max((field[i : i + 5, j : j + 5] * dots).sum() for i in range(9) for j in range(9))
+            assert most == (5 if other == shown else 1)
 
 
 def test_the_rule_reads_every_picture():
@@ -81,6 +85,6 @@ def test_fixed_episodes_are_the_same_whatever_the_key():
 
 def test_refuses():
     with pytest.raises(BadInput, match="no room"):
-        toy.pictures(size=2)
+        toy.pictures(size=4)
     with pytest.raises(BadInput, match="at least one step"):
         toy.pictures(time_limit=0)

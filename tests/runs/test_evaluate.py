@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 from tiny import HostToy, tiny
 
-from covey import algorithms
+from covey import algorithms, environments
+from covey.algorithms.random import Random
 from covey.core.environment import Reference
 from covey.core.errors import BadInput
 from covey.runs import evaluate as module
@@ -69,6 +70,15 @@ def test_known_value_stands_in_for_a_reference_that_is_not_played():
     assert module._regret(values, {}, None) == {}
     evaluation = Evaluation(values, {}, None)
     assert evaluation.summary()["return/a/mean_agent"]["seeds"] == [1.5]
+
+
+def test_a_reference_whose_rule_refuses_is_not_played():
+    env = environments.make("particle/spread", continuous=True, time_limit=2)
+    played = evaluate(env, Random(env.spec, ("agent",)), (), KEY, 1)
+    assert played.reference == {}
+    assert played.about is not None
+    assert "not played: the rule 'assigned-landmarks' needs discrete pushes" in played.about.how
+    assert not any(name.startswith("regret/") for name in played.values)
 
 
 def test_host_world():

@@ -66,7 +66,7 @@ def test_run_folder(finished):
     assert summary["reference"]["kind"] == "optimum"
     assert summary["evaluation"]["regret/a/mean_agent"]["mean"] >= 0
     evaluations = [line.step for line in journal.read(finished.folder) if line.kind == "evaluation"]
-    assert evaluations == [24, 48]
+    assert evaluations == [0, 24, 48]
 
 
 def test_steps_are_rounded_up_to_an_iteration(run_tiny, tmp_path, capsys):

@@ -68,8 +68,8 @@ def test_a_learner_is_not_trained_twice(played):
 def test_the_curve_of_a_learner(played):
     _, _, outcomes = played
     steps, values = curve(outcomes["a learner"], "steps/episode")
-    np.testing.assert_array_equal(steps, [10, 20, 30, 40])
-    assert values.shape == (4, 2)
+    np.testing.assert_array_equal(steps, [0, 10, 20, 30, 40])
+    assert values.shape == (5, 2)
 
 
 def test_tables_are_shown_and_written(played, tmp_path, capsys):

@@ -29,7 +29,7 @@ WORLDS: dict[str, World] = {
     "toy/continuous": World("covey.environments.toy:continuous", "Three agents move their centroid onto a target."),
     "toy/graph": World("covey.environments.toy:graph", "Four agents on a line split traffic as they are told."),
     "toy/duel": World("covey.environments.toy:duel", "Two sides that are alike strike as they are told."),
-    "toy/pictures": World("covey.environments.toy:pictures", "Two agents read a sign that is anywhere in a picture."),
+    "toy/pictures": World("covey.environments.toy:pictures", "Two agents see how a line in a picture runs."),
     "navigation": World("covey.environments.navigation:navigation", "A few agents cover a few landmarks."),
     "pursuit": World("covey.environments.pursuit:pursuit", "Predators chase a prey that runs at random."),
     "matrix/climbing": World("covey.environments.matrix:climbing", "Two players climb past a deep valley."),

@@ -36,6 +36,7 @@ def nearest_neighbors(position: Groups, alive: Groups, count: int) -> Groups:
     if not count:
         return {}
     names = sorted(position)
-    index, there = nearest_others(*(jnp.concatenate([x[name] for name in names]) for x in (position, alive)), count)
+    place, living = (jnp.concatenate([x[name] for name in names]) for x in (position, alive))
+    index, there = nearest_others(place, living, count)
     ends = np.cumsum([len(position[name]) for name in names])[:-1]
     return dict(zip(names, zip(jnp.split(index, ends), jnp.split(there, ends), strict=True), strict=True))

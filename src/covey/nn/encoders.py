@@ -91,12 +91,12 @@ class Branches(Encoder):
         within(self, "[0, inf)", "vector")
 
     @abc.abstractmethod
-    def draw(self, key: Any, size: tuple[int, ...]) -> Any:
-        """Parameters for a picture of `size` (height, width, channels)."""
+    def draw(self, key: Any, size: tuple[int, ...]) -> tuple[Any, ...]:
+        """Parameters for a picture of `size` (height, width, channels): filters, and at last an affine layer."""
 
     @abc.abstractmethod
-    def look(self, parameters: Any, picture: Any) -> Any:
-        """Pictures [N, H, W, C] -> [N, width], before the ReLU."""
+    def look(self, filters: tuple[Any, ...], picture: Any) -> Any:
+        """Pictures [N, H, W, C] after the filters, [N, ...]."""
 
     def encodes(self, group):
         return bool(pictures(group)) or self.vector > 0
@@ -136,12 +136,13 @@ class Branches(Encoder):
         *before, height, across, channels = picture.shape
         flat = picture.reshape(-1, height, across, channels)
         piece = max(PIXELS // (height * across), 1)
+        *filters, dense = parameters
         if len(flat) <= piece:
-            found = self.look(parameters, flat)
+            found = self.look(tuple(filters), flat)
         else:
-            one = jax.checkpoint(lambda x: self.look(parameters, x[None])[0])
+            one = jax.checkpoint(lambda x: self.look(tuple(filters), x[None])[0])
             found = jax.lax.map(one, flat, batch_size=piece)
-        return found.reshape(*before, -1)
+        return dense(found.reshape(*before, -1))
 
 
 class Dense(Branches):
@@ -153,8 +154,8 @@ class Dense(Branches):
     def draw(self, key, size):
         return linears(key, (self.width, math.prod(size)))
 
-    def look(self, parameters, picture):
-        return parameters[0](picture.reshape(len(picture), -1))
+    def look(self, filters, picture):
+        return picture
 
 
 class Conv(Branches):
@@ -170,11 +171,10 @@ class Conv(Branches):
         inner = (height - 4) * (across - 4) * 32
         return linears(key, (32, 9 * channels), (32, 9 * 32), (self.width, inner))
 
-    def look(self, parameters, picture):
-        *filters, dense = parameters
+    def look(self, filters, picture):
         for layer in filters:
             picture = jax.nn.relu(convolved(layer, picture, padding="VALID"))
-        return dense(picture.reshape(len(picture), -1))
+        return picture
 
 
 class Stage(NamedTuple):
@@ -210,15 +210,14 @@ class Residual(Branches):
         *filters, dense = linears(key, *shapes, (self.width, height * across * entering))
         filters = iter([layer._replace(weight=layer.weight * _he(layer)) for layer in filters])
         stages = [Stage(*three) for three in zip(filters, filters, filters, strict=True)]
-        return tuple(s._replace(second=s.second._replace(weight=0.0 * s.second.weight)) for s in stages), dense
+        return *(s._replace(second=s.second._replace(weight=0.0 * s.second.weight)) for s in stages), dense
 
-    def look(self, parameters, picture):
-        stages, dense = parameters
-        for stage in stages:
+    def look(self, filters, picture):
+        for stage in filters:
             picture = convolved(stage.halve, picture, 2)
             inner = convolved(stage.first, jax.nn.relu(picture))
             picture = picture + convolved(stage.second, jax.nn.relu(inner))
-        return dense(jax.nn.relu(picture).reshape(len(picture), -1))
+        return jax.nn.relu(picture)
 
 
 def _he(layer: Linear) -> float:

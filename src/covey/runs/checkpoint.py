@@ -361,7 +361,7 @@ def _demand_same_shapes(saved: Saved, there: dict[str, str], wanted: dict[str, s
         if there.get(name) != wanted.get(name):
             raise BadInput(
                 f"the checkpoint {saved.folder} does not fit: {name} is {there.get(name, 'absent')} there and "
-                f"{wanted.get(name, 'absent')} here."
+                f"{wanted.get(name, 'absent')} here; go on with the covey that wrote it, or begin a new run."
             )
 
 

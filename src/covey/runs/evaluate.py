@@ -171,7 +171,10 @@ def _rival(environment: Any, episodes: int, between: Callable[[], None]) -> tupl
     about = None if reference is None else reference()
     if about is None or not about.algorithm or isinstance(world, HostEnvironment):
         return about, None
-    rule = algorithms.make(about.algorithm, world)
+    try:
+        rule = algorithms.make(about.algorithm, world)
+    except BadInput as error:  # a rule of other settings of this environment
+        return about._replace(algorithm="", how=f"{about.how} (not played: {error})"), None
     play = player(world, rule, episodes, between)
 
     def rival(keys: Any, step: Any) -> Values:

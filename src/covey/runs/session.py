@@ -79,8 +79,8 @@ class Session:
             raise
 
     def train(self) -> None:
-        """Chunks until the last step; every decision falls on the end of a chunk."""
-        if self.step and self.owes_evaluation():
+        """Chunks until the last step; every decision falls on the end of a chunk. Evaluations begin with step 0."""
+        if self.owes_evaluation():
             self.evaluate_on_the_way()
         if self.step < self.config.end:
             self.compile()

@@ -138,6 +138,8 @@ def requests(screen: View) -> Iterator[tuple[Request, View]]:
     def note(number: int, frame: FrameType | None) -> None:
         if request.insists(number):
             restore()
+            if before[number] is signal.SIG_IGN:  # a shell's background job, and somebody means it
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             signal.raise_signal(number)
         elif request.number is None:
             request.number = number

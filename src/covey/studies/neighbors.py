@@ -22,8 +22,8 @@ CRITICS = {"everybody": Joint(), "neighbors": Neighbors(), "nobody": Independent
 LEAST = 0.1
 """Regret per agent and episode below which a difference does not matter: an eightieth of the optimum."""
 
-RATE = 40.0
-"""Learning steps a second, all seeds together, on one core."""
+RATE = 65.0
+"""Learning steps a second, all seeds together, on two cores that others use too; for the plan."""
 
 
 def line(*, quick: bool, seeds: int, out: Path, say: Say) -> None:

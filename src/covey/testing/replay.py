@@ -6,12 +6,14 @@ random, by a cut, by deaths, or by both. So whatever a sampler returns can be lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from covey.core.program import program
 from covey.core.types import Box, Discrete, Field, Group, Groups, Spec, Table, TimeStep, Transition
 from covey.learning.buffer import Batch
 from covey.learning.replay import Replay
@@ -26,6 +28,17 @@ AGENTS = Table(
         "ears": Group(("left", "right"), (Field("heard", (2,)),), Discrete(3)),
     }
 )
+
+
+class Phase(NamedTuple):
+    """How episodes end for a while."""
+
+    ends: float  # chance that one ends after a step
+    cuts: float  # share of the ends that are cuts: everybody has a future, as at a time limit
+
+
+PHASES = (Phase(0.2, 0.5), Phase(1.0, 0.7), Phase(0.5, 1.0), Phase(0.02, 0.5), Phase(0.2, 0.0))
+"""Now and then; after every step; often, and long before the time limit; rarely; only by deaths."""
 
 
 class Played(NamedTuple):
@@ -49,31 +62,28 @@ def law_replay(
     lanes: int = 3,
     horizon: int = 2,
     rollouts: int = 100,
-    ends: float = 0.2,
-    cuts: float = 0.5,
+    phases: Sequence[Phase] = PHASES,
     time_limit: int = 30,
     seed: int = 0,
 ) -> int:
     """Draws `count` things after each of `rollouts` rollouts of `horizon` steps; how many steps were looked up.
 
-    An episode ends with the chance `ends` after every step, and at the time limit at the latest; a share `cuts` of the
-    ends are cuts, in which everybody has a future. An AssertionError says which step was wrong, and how.
+    An episode ends at random, in one `Phase` of the play after the other, and at the time limit at the latest. An
+    AssertionError says which step was wrong, and how.
     """
     spec = Spec("numbers", AGENTS, time_limit, state=(Field("whole"),), neighborhood=1)
     rng = np.random.default_rng(seed)
-    played = play(rng, (rollouts * horizon, SEEDS, lanes), ends, cuts, time_limit)
+    played = play(rng, (rollouts * horizon, SEEDS, lanes), phases, time_limit)
     batches = _drawn(spec, replay, sampler, count, horizon, played, jax.random.key(seed))
-    checked = sum(
-        _look_up(jax.tree.map(lambda x, i=i, s=s: x[i, s], batches), played, s, (i + 1) * horizon)
-        for i in range(rollouts)
-        for s in range(SEEDS)
-    )
+    checked = _look_up(batches, played, horizon)
     assert checked, "nothing was drawn."
     return checked
 
 
-def play(rng: Any, shape: tuple[int, int, int], ends: float, cuts: float, time_limit: int) -> Played:
+def play(rng: Any, shape: tuple[int, int, int], phases: Sequence[Phase], time_limit: int) -> Played:
     """Steps [T, S, E] with random ends."""
+    phase = np.arange(shape[0]) * len(phases) // shape[0]
+    ends, cuts = (np.asarray(x)[phase][:, None, None] for x in zip(*phases, strict=True))
     last = rng.random(shape) < ends
     for t in range(time_limit - 1, len(last)):
         last[t] |= ~last[t - time_limit + 1 : t].any(0)
@@ -123,10 +133,8 @@ def _drawn(
     """The batches [I, S, ...] that are drawn after each rollout, as NumPy arrays."""
     steps, seeds, lanes = played.shape
     then = seen(played.after)._replace(reward=earned(played.number), discount=played.discount, last=played.last)
-    rollout = Transition(seen(played.number), done(played.number), then, jnp.asarray(played.number, jnp.int32))
-    rollouts = jax.tree.map(lambda x: jnp.asarray(x).reshape(-1, horizon, *x.shape[1:]), rollout)
-    one = replay.init(spec, lanes, horizon, jnp.int32(0), state=True)
-    buffers = jax.tree.map(lambda x: jnp.stack([x] * seeds), one)
+    rollout = Transition(seen(played.number), done(played.number), then, played.number.astype(np.int32))
+    rollouts = jax.tree.map(lambda x: x.reshape(-1, horizon, *x.shape[1:]), rollout)
 
     def go_on(buffer, rollout, key, step):
         buffer = replay.add(spec, buffer, rollout, step, rollout.extra)
@@ -137,37 +145,43 @@ def _drawn(
         keys = jax.random.split(jax.random.fold_in(key, index), seeds)
         return jax.vmap(go_on, (0, 1, 0, None))(buffers, rollout, keys, index * horizon * lanes)
 
-    _, batches = jax.jit(lambda: jax.lax.scan(body, buffers, (jnp.arange(steps // horizon), rollouts)))()
-    return jax.tree.map(np.asarray, batches)
+    @program
+    def everything(rollouts):
+        one = replay.init(spec, lanes, horizon, jnp.int32(0), state=True)
+        buffers = jax.tree.map(lambda x: jnp.stack([x] * seeds), one)
+        return jax.lax.scan(body, buffers, (jnp.arange(steps // horizon), rollouts))[1]
+
+    return jax.tree.map(np.asarray, everything(rollouts))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Looking up
 
 
-def _look_up(batch: Batch, played: Played, seed: int, so_far: int) -> int:
-    """How many steps of a batch were right; AssertionError where one is not. `so_far`: steps of a lane until then."""
+def _look_up(batch: Batch, played: Played, horizon: int) -> int:
+    """How many steps of all batches [I, S, ...] were right; AssertionError where one is not."""
     weight, number = batch.weight, batch.extra
     assert np.isin(weight, (0, 1)).all(), f"weights are 0 or 1, got {np.unique(weight)}."
     _, seeds, lanes = played.shape
-    drawn = weight > 0
-    index = number[drawn] - 1
-    time, there, lane = index // (seeds * lanes), index // lanes % seeds, index % lanes
-    strange = (index < 0) | (time >= so_far) | (there != seed)
-    assert not strange.any(), f"{strange.sum()} steps were drawn that had not been played."
-    if weight.ndim == 2:
-        _look_up_pieces(drawn, number, played.last[:, seed], seeds * lanes, lanes)
-
+    row, drawn = seeds * lanes, weight > 0
+    if weight.ndim == 4:
+        _look_up_pieces(drawn, number, played.last.reshape(-1), row)
+    iteration, seed, *_ = np.nonzero(drawn)
+    so_far = (iteration + 1) * horizon  # steps of a lane until then
     batch = jax.tree.map(lambda x: x[drawn], batch)
-    last, after = played.last[time, there, lane], played.after[time, there, lane]
-    discount = jax.tree.map(lambda x: x[time, there, lane], played.discount)
+    index = batch.extra - 1
+    strange = (index < 0) | (index // row >= so_far) | (index // lanes % seeds != seed)
+    assert not strange.any(), f"{strange.sum()} steps were drawn that had not been played."
+
+    last, after = played.last.reshape(-1)[index], played.after.reshape(-1)[index]
+    discount = {name: x.reshape(-1, x.shape[-1])[index] for name, x in played.discount.items()}
     right = {
         "what agents saw": (batch.now, seen(batch.extra)),
         "the actions": (batch.action, done(batch.extra)),
         "the rewards": (batch.then.reward, earned(batch.extra)),
         "the discounts": (batch.then.discount, discount),
         "the ends of episodes": (batch.then.last, last),
-        "the next actions": (batch.next_action, done(np.where(last, 0, batch.extra + seeds * lanes))),
+        "the next actions": (batch.next_action, done(np.where(last, 0, batch.extra + row))),
     }
     for name, (found, true) in right.items():
         wrong = _differ(found, true)
@@ -176,20 +190,20 @@ def _look_up(batch: Batch, played: Played, seed: int, so_far: int) -> int:
     over = last & ~np.any([(x > 0).any(-1) for x in discount.values()], axis=0)  # what is seen then is nobody's
     wrong = _differ(then, seen(after)) & (~over | _differ(then, seen(0 * after)))
     assert not wrong.any(), f"{wrong.sum()} of {drawn.sum()} steps that were drawn have the wrong successor."
-    newest = time[~last] == so_far - 1
+    newest = ~last & (index // row == so_far - 1)
     assert not newest.any(), f"{newest.sum()} steps were drawn whose next actions are not known yet."
     return int(drawn.sum())
 
 
-def _look_up_pieces(drawn: Any, number: Any, last: Any, row: int, lanes: int) -> None:
-    """Of sequences [B, L]: steps in a row of one episode, and no step twice in a batch."""
-    assert not (drawn[:, 1:] & ~drawn[:, :-1]).any(), "a sequence has a hole."
-    follows = drawn[:, 1:]
-    assert (np.diff(number, axis=1)[follows] == row).all(), "the steps of a sequence do not follow one another."
-    before = number[:, :-1][follows] - 1
-    assert not last[before // row, before % lanes].any(), "a sequence goes on beyond the end of its episode."
-    once = np.unique(number[drawn])
-    assert len(once) == drawn.sum(), f"{drawn.sum() - len(once)} steps are in a batch more than once."
+def _look_up_pieces(drawn: Any, number: Any, last: Any, row: int) -> None:
+    """Of sequences [I, S, B, L]: steps in a row of one episode, and no step twice in a batch."""
+    follows = drawn[..., 1:]
+    assert not (follows & ~drawn[..., :-1]).any(), "a sequence has a hole."
+    assert (np.diff(number, axis=-1)[follows] == row).all(), "the steps of a sequence do not follow one another."
+    assert not last[number[..., :-1][follows] - 1].any(), "a sequence goes on beyond the end of its episode."
+    iteration, *_ = np.nonzero(drawn)
+    once = len(np.unique(np.stack([iteration, number[drawn]]), axis=1).T)
+    assert once == drawn.sum(), f"{drawn.sum() - once} steps are in a batch more than once."
 
 
 def _differ(found: Any, true: Any) -> Any:

@@ -64,8 +64,9 @@ def test_it_begins_near_what_it_is_given():
 def test_what_is_read_of_a_history_by_hand():
     """Two pairs, three steps: of the logarithms, the newest and the mean; and the rest for a router on its own."""
     obs = jnp.array([[1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 0.5]])
-    group = Group(("router",), (Field("demand", (6,)), Field("utilization", (1,))), Splits((2,)))
-    policy = direct.Splitter(None, None, jnp.ones((1, 7)), group, 3, "own")
+    space = Splits((2,))
+    group = Group(("router",), (Field("demand", (6,)), Field("utilization", (1,))), space)
+    policy = direct.Splitter(None, None, jnp.ones((1, 7)), space, group, 3, "own")
     mean = np.log([1.05, 2.05, 3.05]).mean()
     np.testing.assert_allclose(policy.features(obs), [[np.log(1.05), np.log(4.05), mean, np.log(4.05), 0.5]], rtol=1e-5)
 

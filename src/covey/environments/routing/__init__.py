@@ -7,6 +7,8 @@ routing:FILE                                            a topology of yours, wit
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,84 +27,87 @@ NONE = "none"  # instead of a path of matrices: synthetic traffic
 TICKS = 7  # ticks a step: router delay 2 + link delay 5 of the demo
 
 
-def small(
-    delays: bool = True,
+def _preset(
+    name: str,
+    topology: Callable[[], Topology],
+    pairs: tuple[str, ...],
+    summary: str,
+    *,
+    scale: float = 1.0,
     control: Control = "path",
-    see: Sight = "own",
-    payoff: Payoff = "1-mlu",
     time_limit: int = 20,
-    terminate: bool = True,
-    penalty: float = 1.0,
-    bonus: float = 0.0,
-    failure_rate: float = 0.0,
-    demand_scale: float = 1.0,
-    steps: int = 4096,
-    traffic_seed: int = 0,
-) -> Routing:
-    """Two routers, each with a direct path and one over a shared link that is wide enough for both.
+) -> Callable[..., Routing]:
+    """The maker of a network of the paper: its demand is the demo's times `scale`; the rest are defaults of options."""
 
-    Args:
-        delays: traffic takes time in routers and on links; otherwise flows settle within a step.
-        control: "path": ingress routers split over whole paths; "hop": every router splits over next hops.
-        see: "own": what a router can measure itself; "probe": also the last utilization of every link.
-        payoff: reward per step: 1 - MLU, -MLU, or -MLU over the linear program's.
-        time_limit: steps per episode.
-        terminate: end an episode when a link is overloaded.
-        penalty: what an overload costs, if it ends the episode.
-        bonus: training only, exploration bonus on the idleness of a router's own links.
-        failure_rate: probability that one link is down during an episode.
-        demand_scale: multiplies every demand.
-        steps: length of the synthetic traffic, in steps.
-        traffic_seed: seed of the synthetic traffic.
-    """
-    options = Options(
-        control, delays, 1, "omniscient", see, payoff, terminate, penalty, bonus, failure_rate, time_limit
-    )
-    return _demo("routing/small", topologies.small(), ("AC", "BD"), demand_scale, steps, traffic_seed, options)
+    def make(
+        delays: bool = True,
+        control: Control = control,
+        see: Sight = "own",
+        payoff: Payoff = "1-mlu",
+        time_limit: int = time_limit,
+        terminate: bool = True,
+        penalty: float = 1.0,
+        bonus: float = 0.0,
+        failure_rate: float = 0.0,
+        demand_scale: float = 1.0,
+        steps: int = 4096,
+        traffic_seed: int = 0,
+    ) -> Routing:
+        """A network of the paper.
+
+        Args:
+            delays: traffic takes time in routers and on links; otherwise flows settle within a step.
+            control: "path": ingress routers split over whole paths; "hop": every router splits over next hops.
+            see: "own": what a router can measure itself; "probe": also the last utilization of every link.
+            payoff: reward per step: 1 - MLU, -MLU, or -MLU over the linear program's.
+            time_limit: steps per episode.
+            terminate: end an episode when a link is overloaded.
+            penalty: what an overload costs, if it ends the episode.
+            bonus: training only, exploration bonus on the idleness of a router's own links.
+            failure_rate: probability that one link is down during an episode.
+            demand_scale: multiplies every demand.
+            steps: length of the synthetic traffic, in steps.
+            traffic_seed: seed of the synthetic traffic.
+        """
+        options = Options(
+            control=control,
+            delays=delays,
+            see=see,
+            payoff=payoff,
+            terminate=terminate,
+            penalty=penalty,
+            bonus=bonus,
+            failure_rate=failure_rate,
+            time_limit=time_limit,
+        )
+        return _demo(name, topology(), pairs, scale * demand_scale, steps, traffic_seed, options)
+
+    _, _, explained = inspect.cleandoc(make.__doc__ or "").partition("\n")
+    make.__doc__ = f"{summary}\n{explained}"
+    return make
 
 
-def small_contended(
-    delays: bool = True,
-    control: Control = "path",
-    see: Sight = "own",
-    payoff: Payoff = "1-mlu",
-    time_limit: int = 20,
-    terminate: bool = True,
-    penalty: float = 1.0,
-    bonus: float = 0.0,
-    failure_rate: float = 0.0,
-    demand_scale: float = 1.0,
-    steps: int = 4096,
-    traffic_seed: int = 0,
-) -> Routing:
-    """`small` with a shared link that is too narrow for both: the routers have to coordinate. Options as of `small`."""
-    options = Options(
-        control, delays, 1, "omniscient", see, payoff, terminate, penalty, bonus, failure_rate, time_limit
-    )
-    topology = topologies.small_contended()
-    return _demo("routing/small-contended", topology, ("AC", "BD"), demand_scale, steps, traffic_seed, options)
-
-
-def large(
-    delays: bool = True,
-    control: Control = "hop",
-    see: Sight = "own",
-    payoff: Payoff = "1-mlu",
-    time_limit: int = 50,
-    terminate: bool = True,
-    penalty: float = 1.0,
-    bonus: float = 0.0,
-    failure_rate: float = 0.0,
-    demand_scale: float = 1.0,
-    steps: int = 4096,
-    traffic_seed: int = 0,
-) -> Routing:
-    """Twelve routers, four pairs, twenty paths; seven routers decide hop by hop. Options as of `small`."""
-    options = Options(
-        control, delays, 1, "omniscient", see, payoff, terminate, penalty, bonus, failure_rate, time_limit
-    )
-    pairs = ("AC", "AD", "BC", "BD")
-    return _demo("routing/large", topologies.large(), pairs, 4.0 * demand_scale, steps, traffic_seed, options)
+small = _preset(
+    "routing/small",
+    topologies.small,
+    ("AC", "BD"),
+    "Two routers, each with a direct path and one over a shared link that is wide enough for both.",
+)
+small_contended = _preset(
+    "routing/small-contended",
+    topologies.small_contended,
+    ("AC", "BD"),
+    "`small` with a shared link that is too narrow for both: the routers have to coordinate.",
+)
+large = _preset(
+    "routing/large",
+    topologies.large,
+    ("AC", "AD", "BC", "BD"),
+    "Twelve routers, four pairs, twenty paths; seven routers decide hop by hop.",
+    scale=4.0,
+    control="hop",
+    time_limit=50,
+)
 
 
 def abilene(
@@ -135,7 +140,17 @@ def abilene(
     demand = gravity(network, steps, seed=traffic_seed, pairs=paths.pairs, target=target)
     cut = round(0.75 * len(demand))
     train, test = demand[:cut, None], demand[cut:, None]
-    options = Options(control, False, history, setting, see, payoff, False, 0.0, 0.0, failure_rate, time_limit)
+    options = Options(
+        control=control,
+        history=history,
+        setting=setting,
+        see=see,
+        payoff=payoff,
+        terminate=False,
+        penalty=0.0,
+        failure_rate=failure_rate,
+        time_limit=time_limit,
+    )
     return build("routing/abilene", paths, train, test, options, whole_test=True)
 
 
@@ -194,7 +209,17 @@ def from_file(
     else:
         demand = found.demands(candidates.pairs)
     train, test = _played(demand * demand_scale, train_share, time_limit, history)
-    options = Options(control, False, history, setting, see, payoff, False, 0.0, 0.0, failure_rate, time_limit)
+    options = Options(
+        control=control,
+        history=history,
+        setting=setting,
+        see=see,
+        payoff=payoff,
+        terminate=False,
+        penalty=0.0,
+        failure_rate=failure_rate,
+        time_limit=time_limit,
+    )
     return build(f"routing:{Path(path).name}", candidates, train, test, options, whole_test=True)
 
 

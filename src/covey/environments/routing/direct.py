@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from covey.core.types import Group, Groups, TimeStep
+from covey.core.types import Group, Groups, Splits, TimeStep
 from covey.environments.routing.programs import cached
 from covey.environments.routing.world import Bank, Routing, State
 from covey.nn.heads import Parts
@@ -66,6 +66,7 @@ class Splitter(eqx.Module):
     nets: Any  # MLP
     logits: Any  # [n, A]  the networks' outputs are added to these
     scale: Any  # [n, D]  the size of every input
+    space: Splits = eqx.field(static=True)
     group: Group = eqx.field(static=True)
     history: int = eqx.field(static=True)  # steps of demand in an observation, where there are any
     sees: Sees = eqx.field(static=True)
@@ -76,7 +77,7 @@ class Splitter(eqx.Module):
             logits = self.nets(seen.reshape(-1)).reshape(self.logits.shape)
         else:
             logits = jax.vmap(lambda net, x: net(x))(self.nets, seen)
-        return {"router": jax.vmap(Parts(self.group.action.parts).softmax)(self.logits + logits, now.legal["router"])}
+        return {"router": jax.vmap(Parts(self.space.parts).softmax)(self.logits + logits, now.legal["router"])}
 
     def features(self, obs: Any) -> Any:
         """[n, F] what the networks read of observations [n, D]."""
@@ -171,7 +172,7 @@ def first_policy(world: Routing, sees: Sees, begin: np.ndarray, settings: Settin
     def net(key: Any, inputs: int, outputs: int) -> MLP:
         return MLP(key, (inputs, settings.width, settings.width, outputs), last=0.1)
 
-    policy = Splitter(None, logits, jnp.ones((agents, inputs)), group, world.history, sees)
+    policy = Splitter(None, logits, jnp.ones((agents, inputs)), world.wiring.action, group, world.history, sees)
     features = jax.eval_shape(policy.features, policy.scale).shape[1]
     if sees == "all":
         nets = net(key, agents * features, logits.size)

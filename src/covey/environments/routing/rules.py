@@ -28,7 +28,7 @@ import numpy as np
 
 from covey.core.algorithm import Algorithm, Scripted
 from covey.core.errors import BadInput
-from covey.core.types import Groups, Spec, Splits, TimeStep
+from covey.core.types import Group, Groups, Splits, TimeStep
 from covey.environments.routing.direct import Sees, Splitter, optimize
 from covey.environments.routing.flow import by_router, by_source, share_out
 from covey.environments.routing.hops import equal_cost, every_path
@@ -158,21 +158,21 @@ class Residual(eqx.Module):
     An agent knows the last utilization of the links it observes and takes all others for idle.
     """
 
-    spec: Spec = eqx.field(static=True)
+    space: Splits = eqx.field(static=True)
+    group: Group = eqx.field(static=True)
     field: str = eqx.field(static=True)  # of the observation, which holds utilizations
     links: np.ndarray  # [n, S] int32  of which links, L where padded
     capacity: np.ndarray  # [L]
     ways: np.ndarray  # [n, A, W, L] bool  the links of every way that begins with a component
 
     def __call__(self, now: TimeStep, key: Any) -> Groups:
-        group = self.spec.groups["router"]
-        used = group.fields_of(now.obs["router"])[self.field]
+        used = self.group.fields_of(now.obs["router"])[self.field]
         agents = jnp.arange(len(self.links))[:, None]
         load = jnp.zeros((len(self.links), len(self.capacity) + 1)).at[agents, self.links].set(used)[:, :-1]
         free = jnp.maximum(self.capacity * (1.0 - load), FLOOR * self.capacity.max())
         left = jnp.where(self.ways, free[:, None, None, :], jnp.inf).min(-1)  # [n, A, W]
         widest = jnp.where(self.ways.any(-1), left, 0.0).max(-1)
-        return {"router": share_out(group.action, widest, now.legal["router"])}
+        return {"router": share_out(self.space, widest, now.legal["router"])}
 
 
 def residual(environment: Routing) -> Residual:
@@ -180,7 +180,8 @@ def residual(environment: Routing) -> Residual:
     wiring = environment.wiring
     every = np.tile(np.arange(len(wiring.capacity), dtype=np.int32), (len(wiring.agents), 1))
     field, links = ("probe", every) if environment.see == "probe" else ("utilization", environment.out)
-    return Residual(environment.spec, field, links, wiring.capacity, _ways(environment))
+    group = environment.spec.groups["router"]
+    return Residual(wiring.action, group, field, links, wiring.capacity, _ways(environment))
 
 
 def _ways(environment: Routing) -> np.ndarray:

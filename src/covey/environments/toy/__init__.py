@@ -4,7 +4,7 @@
     toy/continuous   three agents move their centroid onto a target; a shared reward; only a time limit ends it
     toy/graph        splits of traffic on a line of four agents with neighbors; a bad split ends the world early
     toy/duel         two sides that are alike, for algorithms that play themselves; a dominant choice
-    toy/pictures     two agents read a sign somewhere in a picture, and a vector beside it that says what it means
+    toy/pictures     two agents see how a line in a picture runs, and a vector beside it that says what it means
 
 Each has the rule `optimal`, whose return is known exactly. With `fixed` every episode of a world is the same: chance
 is drawn from the clock instead of the key, so that two programs that step it can be compared bit by bit.

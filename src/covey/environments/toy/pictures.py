@@ -1,4 +1,4 @@
-"""`toy/pictures`: two agents read a sign that stands anywhere in a noisy picture; a vector says what it means."""
+"""`toy/pictures`: two agents see how a line runs that is anywhere in a picture; a vector says what that means."""
 
 from __future__ import annotations
 
@@ -16,39 +16,34 @@ from covey.core.errors import BadInput
 from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments.toy.chance import chance, need_time
 
-SIGNS = np.array(
-    [
-        [[0, 1, 0], [1, 1, 1], [0, 1, 0]],
-        [[1, 0, 1], [0, 1, 0], [1, 0, 1]],
-        [[1, 1, 1], [0, 1, 0], [0, 1, 0]],
-        [[1, 0, 0], [1, 0, 0], [1, 1, 1]],
-    ],
-    np.uint8,
-)
-"""The four signs, 3 x 3 dots each. All have five, so that their number says nothing."""
+SIGNS = np.zeros((4, 5, 5), np.int32)
+"""The four signs, lines of five dots in squares of 5 x 5: across, down, and the two diagonals."""
+SIGNS[0, 2], SIGNS[1, :, 2], SIGNS[2], SIGNS[3] = 1, 1, np.eye(5), np.eye(5)[::-1]
 
-READERS, NOISE, BRIGHT = 2, 100, 150
-"""Agents; dots of the background are below NOISE, those of a sign BRIGHT brighter."""
+READERS = 2
+GROUND, NOISE, CONTRAST = 128, 30, 97
+"""Dots of the background are within NOISE of GROUND, those of a line brighter or darker by CONTRAST."""
 
 
 class Signs(NamedTuple):
     """State of `toy/pictures`."""
 
     clock: Any  # []  int32, steps taken
-    sign: Any  # [n]  int32, what each agent's picture shows
+    sign: Any  # [n]  int32, which line each agent's picture shows
     turn: Any  # [n]  int32, how much further the right action is
     right: Any  # [n]  bool, who did the right thing in the last step (for `measure`)
 
 
 class PicturesToy(eqx.Module):
-    """Read the sign, and turn it.
+    """See how the line runs, and turn it.
 
-    Group `reader`: two agents with four actions. At each step every agent has a picture of its own with one of four
-    signs, and a turn of 0 or 1; both are drawn uniformly. Its right action is (sign + turn) modulo 4.
+    Group `reader`: two agents with four actions. At each step every agent has a picture of its own with a line in it,
+    which runs across, down, or along one of the diagonals (0 to 3), and a turn of 0 or 1; both are drawn uniformly. Its
+    right action is (line + turn) modulo 4.
 
-    Observation, two fields: `picture`, uint8 [size, size, 3], and `turn`, float32 [2], one-hot. The picture's dots are
-    uniform from 0 to 99. The sign is 3 x 3 of them, five of which are brighter by 150; where it stands, and in which of
-    the three colors it is drawn, is uniform.
+    Observation, two fields: `picture`, uint8 [size, size, 1], and `turn`, float32 [2], one-hot. The picture's dots are
+    uniform from 98 to 157. The line has five dots, brighter or darker than that by 97, with equal odds; where it is, is
+    uniform.
     Action: int32.
     Reward, shared: the share of the agents that did the right thing.
     Ending: the time limit only; the discount is always 1. No global state.
@@ -60,7 +55,7 @@ class PicturesToy(eqx.Module):
 
     @property
     def spec(self) -> Spec:
-        picture = Field("picture", (self.size, self.size, 3), "brightness, 0 to 255", "uint8")
+        picture = Field("picture", (self.size, self.size, 1), "brightness, 0 to 255", "uint8")
         names = tuple(f"reader_{i}" for i in range(READERS))
         group = Group(names, (picture, Field("turn", (2,), "one-hot")), Discrete(len(SIGNS)))
         return Spec("toy/pictures", Table({"reader": group}), self.time_limit, shared_reward=True)
@@ -82,7 +77,7 @@ class PicturesToy(eqx.Module):
         return Reference(
             "optimum",
             "optimal",
-            "The sign and the turn decide the right action, which earns 1 in every step if everybody does it.",
+            "The line and the turn decide the right action, which earns 1 in every step if everybody does it.",
             value=float(self.time_limit),
         )
 
@@ -92,15 +87,15 @@ class PicturesToy(eqx.Module):
 
     def _next(self, key: Any, clock: Any, right: Any, reward: Any) -> tuple[Signs, TimeStep]:
         """New pictures after so many steps, of which the last was done `right` [n] and earned `reward`."""
-        k_picture, k_sign, k_place, k_turn = jax.random.split(key, 4)
+        k_ground, k_sign, k_place, k_dark, k_turn = jax.random.split(key, 5)
         sign = jax.random.randint(k_sign, (READERS,), 0, len(SIGNS))
         turn = jax.random.randint(k_turn, (READERS,), 0, 2)
-        places = (self.size - 2, self.size - 2, 3)
-        place = jax.random.randint(k_place, (READERS, 3), 0, jnp.array(places))
-        ground = jax.random.randint(k_picture, (READERS, self.size, self.size, 3), 0, NOISE)
-        dots = BRIGHT * jnp.asarray(SIGNS, ground.dtype)[sign][..., None]
-        drawn = jax.vmap(_add)(ground, dots, place)
-        seen = {"picture": drawn.astype(jnp.uint8), "turn": jax.nn.one_hot(turn, 2)}
+        place = jax.random.randint(k_place, (READERS, 2), 0, self.size - 4)
+        contrast = jnp.where(jax.random.bernoulli(k_dark, 0.5, (READERS,)), -CONTRAST, CONTRAST)
+        shape = READERS, self.size, self.size
+        ground = jax.random.randint(k_ground, shape, GROUND - NOISE, GROUND + NOISE)
+        drawn = jax.vmap(_add)(ground, contrast[:, None, None] * jnp.asarray(SIGNS)[sign], place)
+        seen = {"picture": drawn.astype(jnp.uint8)[..., None], "turn": jax.nn.one_hot(turn, 2)}
         now = TimeStep(
             obs={"reader": seen},
             reward={"reader": jnp.full(READERS, reward, jnp.float32)},
@@ -112,7 +107,7 @@ class PicturesToy(eqx.Module):
 
 
 def pictures(size: int = 12, time_limit: int = 8, fixed: bool = False) -> PicturesToy:
-    """Two agents read a sign that stands anywhere in a noisy picture.
+    """Two agents see how a line runs that is anywhere in a picture.
 
     Args:
         size: Height and width of a picture, in dots.
@@ -120,23 +115,26 @@ def pictures(size: int = 12, time_limit: int = 8, fixed: bool = False) -> Pictur
         fixed: Make every episode the same, whatever the key.
     """
     need_time(time_limit)
-    if size < 3:
-        raise BadInput(f"a sign is 3 dots high and wide, and pictures of {size} by {size} have no room for it.")
+    if size < 5:
+        raise BadInput(
+            f"a line has five dots, and pictures of {size} by {size} have no room for it: make size 5 or more."
+        )
     return PicturesToy(size, time_limit, fixed)
 
 
-def _add(picture: Any, dots: Any, at: Any) -> Any:
-    """A picture [H, W, 3] with dots [3, 3, 1] added at (row, column, color)."""
-    there = jax.lax.dynamic_slice(picture, at, dots.shape)
-    return jax.lax.dynamic_update_slice(picture, there + dots, at)
+def _add(picture: Any, line: Any, place: Any) -> Any:
+    """A picture [H, W] with `line` [5, 5] added at a place (row, column)."""
+    there = jax.lax.dynamic_slice(picture, place, line.shape)
+    return jax.lax.dynamic_update_slice(picture, there + line, place)
 
 
 def _read(group: Group, now: TimeStep) -> Groups:
-    """The right actions: the sign of which all dots are bright somewhere, turned."""
+    """The right actions: the line of which all dots stand out somewhere, turned."""
     fields = group.fields_of(now.obs["reader"])
-    bright = (fields["picture"] >= BRIGHT).astype(jnp.int32)
-    rows, columns = (size - 2 for size in bright.shape[1:3])
-    around = jnp.stack([bright[:, i : i + rows, j : j + columns] for i in range(3) for j in range(3)], -1)
-    found = (around @ jnp.asarray(SIGNS.reshape(len(SIGNS), 9), jnp.int32).T).max((1, 2, 3))  # [n, signs]
+    distance = jnp.abs(fields["picture"][..., 0].astype(jnp.int32) - GROUND)
+    out = (distance > NOISE).astype(jnp.int32)  # [n, H, W]
+    rows, columns = (size - 4 for size in out.shape[1:])
+    around = jnp.stack([out[:, i : i + rows, j : j + columns] for i in range(5) for j in range(5)], -1)
+    found = (around @ jnp.asarray(SIGNS.reshape(len(SIGNS), -1)).T).max((1, 2))  # [n, signs]
     sign, turn = found.argmax(-1), fields["turn"].argmax(-1)
     return {"reader": ((sign + turn) % len(SIGNS)).astype(jnp.int32)}

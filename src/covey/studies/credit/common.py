@@ -25,14 +25,20 @@ def team(environment: Any, credit: Credit | None = None, **settings: Any) -> ppo
 
 def steps_to(outcome: Outcome, level: float) -> np.ndarray:
     """Environment steps per seed until evaluations first reach `level` [S]; infinite where they never do."""
-    steps, returns = curve(outcome, outcome.return_metric)
+    steps, returns = trained(outcome, outcome.return_metric)
     return first(steps, returns >= level)
 
 
 def steps_to_stay(outcome: Outcome, level: float, metric: str) -> np.ndarray:
     """The same until `metric` reaches `level` for good: a team may pass a good policy on its way by chance."""
-    steps, returns = curve(outcome, metric)
+    steps, returns = trained(outcome, metric)
     return first(steps, for_good(returns >= level))
+
+
+def trained(outcome: Outcome, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The curve without step 0, at which nothing has been learned yet."""
+    steps, values = curve(outcome, metric)
+    return steps[steps > 0], values[steps > 0]
 
 
 def for_good(there: np.ndarray) -> np.ndarray:
