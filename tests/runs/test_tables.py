@@ -62,9 +62,9 @@ def evaluation() -> Table:
 
 def tournament() -> Table:
     rng = np.random.default_rng(2)
-    labels = [f"runs/army-{i}@20000" for i in range(6)]
+    labels = tuple(f"runs/army-{i}@20000" for i in range(6))
     points = {(i, j): rng.integers(0, 2, (2, 2, 2, 4)) * 1.0 for j in range(6) for i in range(j)}
-    return tournament_table(Tournament("battle", ("left", "right"), labels, [2] * 6, points, ()))  # type: ignore
+    return tournament_table(Tournament("battle", ("left", "right"), labels, (2,) * 6, points, ()))
 
 
 def benches() -> Table:

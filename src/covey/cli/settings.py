@@ -14,12 +14,12 @@ class Settings:
     """What every run has."""
 
     preset: str = "tuned"
-    """Settings to begin with: `tuned`, `paper` as printed, or an environment's id."""
+    """Settings to begin with: `tuned`, `paper` (as printed), or an environment's id (default where it has its own)."""
     steps: int = 100_000
     """Environment steps of each seed, summed over its environments."""
     seeds: int = 1
     """How many runs, side by side."""
-    envs: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 1, or what a host world has)")] = None
+    envs: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 1, or a host world's)")] = None
     """Environments of each seed."""
     seed: int = 0
     """The first seed."""
@@ -64,6 +64,6 @@ class Overview(Settings):
     """
 
     algorithm: Annotated[Positional[str | None], arg(metavar="ALGORITHM", help_behavior_hint="")] = None
-    """One of `covey list algorithms`, or `package.module:function`."""
+    """Of `covey list algorithms`, or `package.module:function`."""
     environment: Annotated[Positional[str | None], arg(metavar="ENVIRONMENT", help_behavior_hint="")] = None
     """One of `covey list environments`, `routing:FILE`, or `package.module:function`."""
