@@ -24,6 +24,7 @@ from covey.learning.targets import masked_mean
 from covey.nn.joint import View, others, ravel, views
 from covey.nn.neighbors import Slots, gathered, neighborhood, products, row_size, slots, table
 from covey.nn.nets import MLP, Linear, linears
+from covey.nn.pieces import in_pieces
 
 ACTIVATIONS: dict[str, Callable] = {"relu": jax.nn.relu, "tanh": jnp.tanh, "identity": lambda x: x}
 Activation = Literal["relu", "tanh", "identity"]
@@ -170,6 +171,11 @@ class NeighborNet(NamedTuple):
     out: MLP  # [o_i, a_i; the mean message, or every row] -> Q
 
 
+MESSAGES = 2**19
+"""Numbers in messages that are computed at a time on a CPU, so that they stay in its cache: an update of 200 agents
+takes a tenth less time. An accelerator computes all at once."""
+
+
 class Neighbors(GroupCritic):
     """Q(o_i, a_i, what the listed neighbors see and do), with the same parameters for all agents of a group.
 
@@ -208,16 +214,20 @@ class Neighbors(GroupCritic):
         if net.message is None:
             around = gathered(rows, where).reshape(*own.shape[:-1], -1)
         else:
-            around = _mean_message(net.message, own, rows, where)
+            around = self._mean_message(net.message, own, rows, where)
         return net.out(jnp.concatenate([own, around], -1))[..., 0], ()
 
+    def _mean_message(self, layer: Linear, own: Any, rows: Any, where: Slots) -> Any:
+        """The mean message [B, n, width] to agents with data `own` [B, n, D], from their neighbors' rows."""
+        mine, theirs = jnp.split(layer.weight, [own.shape[-1]], axis=1)
 
-def _mean_message(layer: Linear, own: Any, rows: Any, where: Slots) -> Any:
-    """The mean message [B, n, width] to agents with data `own` [B, n, D], from their neighbors' rows."""
-    mine, theirs = jnp.split(layer.weight, [own.shape[-1]], axis=1)
-    message = jax.nn.relu((own @ mine.T + layer.bias)[..., None, :] + products(rows, theirs, where))
-    total = jnp.where(where.there[..., None], message, 0.0).sum(-2)
-    return total / jnp.maximum(where.there.sum(-1, keepdims=True), 1)
+        def mean_message(own: Any, rows: Any, *where: Any) -> Any:
+            there = where[1]
+            message = jax.nn.relu((own @ mine.T + layer.bias)[..., None, :] + products(rows, theirs, Slots(*where)))
+            return jnp.where(there[..., None], message, 0.0).sum(-2) / jnp.maximum(there.sum(-1, keepdims=True), 1)
+
+        at_once = MESSAGES // (where.row[0].size * self.width) if jax.default_backend() == "cpu" else len(own)
+        return in_pieces(mean_message, at_once, own, rows, *where)
 
 
 class HeadsNet(NamedTuple):

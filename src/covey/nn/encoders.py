@@ -18,6 +18,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -29,6 +30,7 @@ from covey.core.errors import BadInput
 from covey.core.types import Field, Group, Groups, Spec, Table, TimeStep
 from covey.nn.joint import brightest, fields, observations
 from covey.nn.nets import MLP, Linear, linears
+from covey.nn.pieces import in_pieces
 
 PIXELS = 2**21
 """Pixels that are encoded at a time. The gradient of larger batches is computed piece by piece, so that its memory
@@ -134,14 +136,9 @@ class Branches(Encoder):
     def _looked_at(self, parameters: Any, picture: Any) -> Any:
         """Pictures [..., H, W, C] -> [..., width]."""
         *before, height, across, channels = picture.shape
-        flat = picture.reshape(-1, height, across, channels)
-        piece = max(PIXELS // (height * across), 1)
         *filters, dense = parameters
-        if len(flat) <= piece:
-            found = self.look(tuple(filters), flat)
-        else:
-            one = jax.checkpoint(lambda x: self.look(tuple(filters), x[None])[0])
-            found = jax.lax.map(one, flat, batch_size=piece)
+        flat = picture.reshape(-1, height, across, channels)
+        found = in_pieces(partial(self.look, tuple(filters)), PIXELS // (height * across), flat)
         return dense(found.reshape(*before, -1))
 
 

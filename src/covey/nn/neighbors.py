@@ -48,25 +48,24 @@ def table(spec: Spec, alive: Groups, data: Groups) -> Any:
 
 
 class Slots(NamedTuple):
-    """Where the rows of listed neighbors are in a flat table, and which slots hold a living one."""
+    """Which rows of a table are those of listed neighbors, and which slots hold a living one."""
 
-    row: Any  # [..., n, M]  int32
+    row: Any  # [..., n, M]  int32, from 0 to N - 1
     there: Any  # [..., n, M]  bool
 
 
 def slots(spec: Spec, alive: Groups, neighbors: tuple[Any, Any]) -> Slots:
     """The slots of agents with these neighbors, (index, mask) [..., n, M], where `alive` is [..., n] by group."""
     everybody = jnp.concatenate([alive[name] for name in spec.groups], -1)
-    *lead, count = everybody.shape
     index, mask = neighbors
-    first = count * jnp.arange(math.prod(lead), dtype=jnp.int32).reshape(*lead, 1, 1)
-    row = first + jnp.clip(index, 0, count - 1)
-    return Slots(row, mask & _taken(everybody.reshape(-1), row))
+    row = jnp.clip(index, 0, everybody.shape[-1] - 1)
+    return Slots(row, mask & _taken(everybody.reshape(-1), _flat(row, everybody.shape[-1])))
 
 
 def gathered(rows: Any, where: Slots) -> Any:
     """Of rows [..., N, R] those of neighbors: [..., n, M, R], zero where nobody is there."""
-    return jnp.where(where.there[..., None], _taken(rows.reshape(-1, rows.shape[-1]), where.row), 0.0)
+    found = _taken(rows.reshape(-1, rows.shape[-1]), _flat(where.row, rows.shape[-2]))
+    return jnp.where(where.there[..., None], found, 0.0)
 
 
 def products(rows: Any, weight: Any, where: Slots) -> Any:
@@ -75,7 +74,7 @@ def products(rows: Any, weight: Any, where: Slots) -> Any:
     Everybody's row is multiplied once, and M products are gathered. The gradient of the weight gathers rows instead of
     summing into them in some order, which processors do slowly and GPUs differently each time.
     """
-    return _products(rows.reshape(-1, rows.shape[-1]), weight, where.row)
+    return _products(rows.reshape(-1, rows.shape[-1]), weight, _flat(where.row, rows.shape[-2]))
 
 
 @jax.custom_vjp
@@ -95,6 +94,12 @@ def _products_backward(kept: tuple[Any, Any, Any], slope: Any) -> tuple[Any, Any
 
 
 _products.defvjp(_products_forward, _products_backward)
+
+
+def _flat(row: Any, count: int) -> Any:
+    """Rows [..., n, M] of tables with `count` rows each, numbered through all tables."""
+    *lead, _, _ = row.shape
+    return row + count * jnp.arange(math.prod(lead), dtype=jnp.int32).reshape(*lead, 1, 1)
 
 
 def _taken(flat: Any, row: Any) -> Any:

@@ -75,11 +75,18 @@ def enough(call: Callable[[int], Any], effort: Effort) -> int:
         iterations *= 2 if seconds > effort.seconds / 20 else 10
 
 
-def in_turns(calls: Sequence[Callable[[], Any]], repeats: int) -> list[list[float]]:
-    """Seconds of every call, one list per call; the calls take turns."""
+def in_turns(
+    calls: Sequence[Callable[[], Any]], repeats: int, first: Callable[[int], Any] = lambda number: None
+) -> list[list[float]]:
+    """Seconds of every call, one list per call; the calls take turns.
+
+    `first(number)` is done before each of them, untimed. Use it where another call takes gigabytes: what comes behind
+    would otherwise be charged for getting memory back from the system.
+    """
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
-        for call, times in zip(calls, seconds, strict=True):
+        for number, (call, times) in enumerate(zip(calls, seconds, strict=True)):
+            first(number)
             began = time.perf_counter()
             call()
             times.append(time.perf_counter() - began)
