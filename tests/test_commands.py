@@ -28,7 +28,7 @@ SHELL = ("bash", "sh", "console")
 CUT = {"steps": 1, "seeds": 2, "envs": 4, "episodes": 2, "games": 2, "keep-every": 1, "env.lanes": 4}
 NEEDED = {"train": ("steps", "episodes"), "compare": ("episodes",), "tournament": ("games",), "evaluate": ()}
 """What is cut though a command does not say it."""
-QUICK = ("docs/index.md", "docs/environments/routing.md", "docs/reproduce.md")
+QUICK = ("docs/environments/routing.md", "docs/reproduce.md")
 """Pages whose commands `make test` carries out, in less than a minute; those of all others `make learn`."""
 
 

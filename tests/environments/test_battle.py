@@ -210,6 +210,7 @@ def test_armies_stand_where_magent_places_them(size):
         np.testing.assert_array_equal(engine.get_pos(handle), places)
 
 
+@pytest.mark.learn
 def test_chance_earns_what_it_earns_in_the_engine():
     """64 v 64 for 400 steps: an army's agents earn about -1050 together, and few of them die."""
     from covey.runs.evaluate import evaluate

@@ -29,6 +29,8 @@ def test_memory_is_that_of_one_piece():
             return in_pieces(lambda x: jnp.tanh(x[:, :, None] @ weight).sum((1, 2)), 8, x).sum()
 
         program = jax.jit(jax.grad(loss)).lower(jnp.ones((1, 1000)), jnp.ones((count, 4))).compile()
-        return program.memory_analysis().temp_size_in_bytes
+        analysis = program.memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes
 
     assert temporary(800) < 2 * temporary(80)

@@ -263,8 +263,7 @@ def test_no_worker_outlives_a_parent_that_is_killed(deaf, tmp_path):
     """Not even one whose environment holds the interpreter."""
     line = f"train random walking:make_env --env.workers 2 --env.deaf {deaf} --steps 1e6 --chunk 1"
     with started(command(line, tmp_path / "run")) as process:
-        said(process, "step 4/")
-        time.sleep(0.3)
+        said(process, "deaf" if deaf else "step ")
         company = children(process.pid)
         process.kill()
     assert len(company) >= 2

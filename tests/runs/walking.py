@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,8 @@ from covey.core.workers import Workers, lane_seeds
 
 
 class SlowWalk(walks.SavedWalk):
-    """A step takes `pause` seconds. deaf: the third holds the interpreter for a minute. endless: no episode ends."""
+    """A step takes `pause` seconds. deaf: the third says so, and holds the interpreter for
+    a minute. endless: no episode ends."""
 
     def __init__(self, seeds, pause, deaf, endless):
         super().__init__(seeds)
@@ -27,6 +29,7 @@ class SlowWalk(walks.SavedWalk):
     def step(self, action):
         self.steps += 1
         if self.deaf and self.steps == 3:
+            os.write(2, b"deaf\n")
             ctypes.PyDLL(None).sleep(60)
         time.sleep(self.pause)
         return super().step(action)

@@ -1,4 +1,4 @@
-"""`toy/pictures`: two agents see how a line runs that is anywhere in a picture; a vector says what that means."""
+"""`toy/pictures`: two agents look for a sign that is anywhere in a picture; a vector says what it means."""
 
 from __future__ import annotations
 
@@ -16,34 +16,45 @@ from covey.core.errors import BadInput
 from covey.core.types import Discrete, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments.toy.chance import chance, need_time
 
-SIGNS = np.zeros((4, 5, 5), np.int32)
-"""The four signs, lines of five dots in squares of 5 x 5: across, down, and the two diagonals."""
-SIGNS[0, 2], SIGNS[1, :, 2], SIGNS[2], SIGNS[3] = 1, 1, np.eye(5), np.eye(5)[::-1]
+SIGNS = np.array(
+    [
+        [[1 if dot == "#" else -1 for dot in row] for row in sign.split()]
+        for sign in (
+            "##... #...# #...# ####. ##...",
+            "#.### #..#. ##... ##.#. .#...",
+            "#.#.# ....# ..##. ##.#. #..##",
+            ".#### .#... ...## #..## ...##",
+        )
+    ],
+    np.int32,
+)
+"""The four signs, 5 x 5 dots that are brighter (1) or darker (-1) than the background. Their sums are 1 or -1, so that
+brightness tells nothing."""
 
 READERS = 2
-GROUND, NOISE, CONTRAST = 128, 30, 97
-"""Dots of the background are within NOISE of GROUND, those of a line brighter or darker by CONTRAST."""
+GROUND, NOISE, CONTRAST, CLUTTER = 128, 30, 97, 0.1
+"""Dots of the background are within NOISE of GROUND. Those of a sign are brighter or darker by CONTRAST, and so is every
+other dot with the probability CLUTTER."""
 
 
 class Signs(NamedTuple):
     """State of `toy/pictures`."""
 
     clock: Any  # []  int32, steps taken
-    sign: Any  # [n]  int32, which line each agent's picture shows
+    sign: Any  # [n]  int32, which sign each agent's picture shows
     turn: Any  # [n]  int32, how much further the right action is
     right: Any  # [n]  bool, who did the right thing in the last step (for `measure`)
 
 
 class PicturesToy(eqx.Module):
-    """See how the line runs, and turn it.
+    """Find the sign, and turn it.
 
-    Group `reader`: two agents with four actions. At each step every agent has a picture of its own with a line in it,
-    which runs across, down, or along one of the diagonals (0 to 3), and a turn of 0 or 1; both are drawn uniformly. Its
-    right action is (line + turn) modulo 4.
+    Group `reader`: two agents with four actions. At each step every agent has a picture of its own with one of four
+    signs in it, and a turn of 0 or 1; both are drawn uniformly. Its right action is (sign + turn) modulo 4.
 
     Observation, two fields: `picture`, uint8 [size, size, 1], and `turn`, float32 [2], one-hot. The picture's dots are
-    uniform from 98 to 157. The line has five dots, brighter or darker than that by 97, with equal odds; where it is, is
-    uniform.
+    uniform from 98 to 157. The 25 dots of the sign are brighter or darker than that by 97; where the sign is, is
+    uniform. Every other dot is brighter or darker by 97 with the probability 0.1.
     Action: int32.
     Reward, shared: the share of the agents that did the right thing.
     Ending: the time limit only; the discount is always 1. No global state.
@@ -77,7 +88,7 @@ class PicturesToy(eqx.Module):
         return Reference(
             "optimum",
             "optimal",
-            "The line and the turn decide the right action, which earns 1 in every step if everybody does it.",
+            "The sign and the turn decide the right action, which earns 1 in every step if everybody does it.",
             value=float(self.time_limit),
         )
 
@@ -87,14 +98,16 @@ class PicturesToy(eqx.Module):
 
     def _next(self, key: Any, clock: Any, right: Any, reward: Any) -> tuple[Signs, TimeStep]:
         """New pictures after so many steps, of which the last was done `right` [n] and earned `reward`."""
-        k_ground, k_sign, k_place, k_dark, k_turn = jax.random.split(key, 5)
+        k_ground, k_sign, k_place, k_clutter, k_turn = jax.random.split(key, 5)
         sign = jax.random.randint(k_sign, (READERS,), 0, len(SIGNS))
         turn = jax.random.randint(k_turn, (READERS,), 0, 2)
         place = jax.random.randint(k_place, (READERS, 2), 0, self.size - 4)
-        contrast = jnp.where(jax.random.bernoulli(k_dark, 0.5, (READERS,)), -CONTRAST, CONTRAST)
         shape = READERS, self.size, self.size
         ground = jax.random.randint(k_ground, shape, GROUND - NOISE, GROUND + NOISE)
-        drawn = jax.vmap(_add)(ground, contrast[:, None, None] * jnp.asarray(SIGNS)[sign], place)
+        share = jax.random.uniform(k_clutter, shape)
+        clutter = (share < CLUTTER / 2).astype(jnp.int32) - (share > 1 - CLUTTER / 2)
+        contrast = jax.vmap(jax.lax.dynamic_update_slice)(clutter, jnp.asarray(SIGNS)[sign], place)
+        drawn = ground + CONTRAST * contrast
         seen = {"picture": drawn.astype(jnp.uint8)[..., None], "turn": jax.nn.one_hot(turn, 2)}
         now = TimeStep(
             obs={"reader": seen},
@@ -107,7 +120,7 @@ class PicturesToy(eqx.Module):
 
 
 def pictures(size: int = 12, time_limit: int = 8, fixed: bool = False) -> PicturesToy:
-    """Two agents see how a line runs that is anywhere in a picture.
+    """Two agents look for a sign that is anywhere in a picture.
 
     Args:
         size: Height and width of a picture, in dots.
@@ -117,22 +130,16 @@ def pictures(size: int = 12, time_limit: int = 8, fixed: bool = False) -> Pictur
     need_time(time_limit)
     if size < 5:
         raise BadInput(
-            f"a line has five dots, and pictures of {size} by {size} have no room for it: make size 5 or more."
+            f"a sign has 5 by 5 dots, and pictures of {size} by {size} have no room for it: make size 5 or more."
         )
     return PicturesToy(size, time_limit, fixed)
 
 
-def _add(picture: Any, line: Any, place: Any) -> Any:
-    """A picture [H, W] with `line` [5, 5] added at a place (row, column)."""
-    there = jax.lax.dynamic_slice(picture, place, line.shape)
-    return jax.lax.dynamic_update_slice(picture, there + line, place)
-
-
 def _read(group: Group, now: TimeStep) -> Groups:
-    """The right actions: the line of which all dots stand out somewhere, turned."""
+    """The right actions: the sign all of whose dots stand out somewhere as they should, turned."""
     fields = group.fields_of(now.obs["reader"])
-    distance = jnp.abs(fields["picture"][..., 0].astype(jnp.int32) - GROUND)
-    out = (distance > NOISE).astype(jnp.int32)  # [n, H, W]
+    distance = fields["picture"][..., 0].astype(jnp.int32) - GROUND
+    out = jnp.where(jnp.abs(distance) > NOISE, jnp.sign(distance), 0)  # [n, H, W]
     rows, columns = (size - 4 for size in out.shape[1:])
     around = jnp.stack([out[:, i : i + rows, j : j + columns] for i in range(5) for j in range(5)], -1)
     found = (around @ jnp.asarray(SIGNS.reshape(len(SIGNS), -1)).T).max((1, 2))  # [n, signs]

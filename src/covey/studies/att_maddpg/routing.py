@@ -42,7 +42,7 @@ def demo(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     say_difference(say, outcomes, "att-maddpg", "maddpg")
     learners = {name: outcomes[name] for name in ("att-maddpg", "maddpg")}
     figure = learning_curves(
-        "Routers learn to share", learners, outcomes, ("ecmp", "decentralized-bound", "optimal-routing")
+        "Routers learn to share", learners, outcomes, ("random", "ecmp", "decentralized-bound", "optimal-routing")
     )
     picture = plots.save(figure, out / "learning.png")
     film = render(out / "att-maddpg", out / "episode.html")
