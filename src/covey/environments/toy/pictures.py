@@ -33,8 +33,8 @@ brightness tells nothing."""
 
 READERS = 2
 GROUND, NOISE, CONTRAST, CLUTTER = 128, 30, 97, 0.1
-"""Dots of the background are within NOISE of GROUND. Those of a sign are brighter or darker by CONTRAST, and so is every
-other dot with the probability CLUTTER."""
+"""Dots of the background are within NOISE of GROUND. Those of a sign are brighter or darker by CONTRAST, and so are
+others, each with the probability CLUTTER."""
 
 
 class Signs(NamedTuple):
