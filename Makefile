@@ -6,22 +6,25 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c "
 JOBS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST := -m pytest -m "not learn" -n $(JOBS) --dist loadscope
+PYTEST := -m pytest -n $(JOBS) --dist loadscope
 QUICK := tests/core tests/nn tests/learning tests/algorithms tests/runs tests/studies tests/testing
 
-.PHONY: demo test test-quick test-oldest check learn bench docs
+.PHONY: demo test test-slow test-quick test-oldest check learn bench docs
 
 demo: $(VENV)/.dev  ## two routers learn to share a link
 	$(BIN)/covey reproduce att-maddpg/demo
 
 test: $(VENV)/.dev  ## units and laws
-	$(BIN)/python $(PYTEST)
+	$(BIN)/python $(PYTEST) -m "not learn and not slow"
+
+test-slow: $(VENV)/.dev  ## the rest of them: whole tables of cases, every command on every page
+	$(BIN)/python $(PYTEST) -m slow
 
 test-quick: $(VENV)/.dev  ## units alone; with VENV=.venv-3.13 PYTHON=python3.13, on another Python
-	$(BIN)/python $(PYTEST) $(QUICK)
+	$(BIN)/python $(PYTEST) -m "not learn and not slow" $(QUICK)
 
 test-oldest: .venv-oldest/.dev  ## units and laws with the oldest packages that pyproject.toml allows
-	.venv-oldest/bin/python $(PYTEST)
+	.venv-oldest/bin/python $(PYTEST) -m "not learn and not slow"
 
 check: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .
@@ -29,7 +32,7 @@ check: $(VENV)/.dev  ## style and types
 	$(BIN)/pyright
 
 learn: $(VENV)/.dev  ## slow tests in which something has to learn, and every law, with the compiler's usual settings
-	XLA_FLAGS=--xla_force_host_platform_device_count=4 $(BIN)/python -m pytest -m learn -n $(JOBS) --dist loadscope
+	XLA_FLAGS=--xla_force_host_platform_device_count=4 $(BIN)/python $(PYTEST) -m learn
 
 bench: $(VENV)/.dev  ## how fast is this machine?
 	$(BIN)/covey bench

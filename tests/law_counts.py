@@ -53,5 +53,6 @@ class LawCounts:
 
 
 def asks_for_everything(config) -> bool:
-    """Whether the tests were not picked by name, so that silence is the laws' own."""
-    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    """Whether the tests were not picked by name or tier, so that silence is the laws' own."""
+    picked = config.option.keyword or config.option.markexpr == "slow"
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not picked

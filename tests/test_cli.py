@@ -339,6 +339,7 @@ print(run)
 """
 
 
+@pytest.mark.slow
 def test_a_plain_script_is_quiet_the_second_time_too(tmp_path):
     """Programs come from the disk then, and the compiler has something to say about each."""
     others = ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")

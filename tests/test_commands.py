@@ -28,8 +28,8 @@ SHELL = ("bash", "sh", "console")
 CUT = {"steps": 1, "seeds": 2, "envs": 4, "episodes": 2, "games": 2, "keep-every": 1, "env.lanes": 4}
 NEEDED = {"train": ("steps", "episodes"), "compare": ("episodes",), "tournament": ("games",), "evaluate": ()}
 """What is cut though a command does not say it."""
-QUICK = ("docs/environments/routing.md", "docs/reproduce.md")
-"""Pages whose commands `make test` carries out, in less than a minute; those of all others `make learn`."""
+QUICK = ("docs/reproduce.md",)
+"""Pages whose commands `make test` carries out; those of all others `make test-slow`."""
 
 
 def page_commands(text: str) -> list[str]:
@@ -115,7 +115,7 @@ def folder(tmp_path, monkeypatch):
 
 def tier(page: Path) -> Any:
     """A page with commands, and when they are carried out."""
-    return pytest.param(page, marks=() if title(page) in QUICK else pytest.mark.learn, id=title(page))
+    return pytest.param(page, marks=() if title(page) in QUICK else pytest.mark.slow, id=title(page))
 
 
 @pytest.mark.parametrize("page", [tier(page) for page in PAGES if page_commands(page.read_text())])

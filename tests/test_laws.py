@@ -1,7 +1,8 @@
 """The laws of `covey.testing.laws`, for every algorithm on every toy world.
 
 A family joins with rows in `ALGORITHMS`. `make test` holds every algorithm to the laws of `CORE` in one world at least,
-every rule in all of them, and a few homes to the costly laws too; `make learn` holds every pair to all.
+every rule in all of them, and a few homes to the costly laws too; `make test-slow` does so for rows that differ from
+another row in a part; `make learn` holds every pair to all.
 """
 
 from __future__ import annotations
@@ -52,13 +53,14 @@ class Row(NamedTuple):
     """An algorithm, small enough to compile quickly, and the toy worlds it is made for.
 
     `make test` plays it in the worlds `quick`, where aliases of one rule share the worlds out between them; `home` gets
-    the costly laws too. `make learn` plays it everywhere, with every law.
+    the costly laws too. If it is `slow`, `make test-slow` does that. `make learn` plays it everywhere, with every law.
     """
 
     make: Callable[[Spec], Algorithm]
     quick: tuple[str, ...]
     home: str | None = None
     worlds: tuple[str, ...] = SHARED
+    slow: bool = False
 
 
 def small_ddpg(alias: Callable[..., ddpg.DDPG], spec: Spec) -> ddpg.DDPG:
@@ -124,6 +126,7 @@ def picture_row(small: Callable[..., Any], alias: Callable[..., Any], *quick: st
 
 
 CREDITED: dict[str, Any] = {"credit": Baseline(eta=1.0, width=8, fits=2, batch=16, recent=2)}
+LISTED: dict[str, Any] = {"sees": "neighbors", "shared": False}
 RECURRENT: dict[str, Any] = {"units": 4, "sequence": 2, "burn_in": 1}
 ALGORITHMS = {
     "random": Row(random, SHARED, "discrete"),
@@ -132,11 +135,11 @@ ALGORITHMS = {
     "ps-maddpg": ddpg_row(ddpg.ps_maddpg, "graph"),
     "khead-maddpg": ddpg_row(ddpg.khead_maddpg, "continuous"),
     "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph"),
-    "matd3": ddpg_row(ddpg.matd3, "discrete"),
-    "maddpg-neighbors": Row(small_neighbors, ("duel", "near"), "near", ("graph", "duel", "near")),
+    "matd3": ddpg_row(ddpg.matd3, "discrete")._replace(slow=True),
+    "maddpg-neighbors": Row(small_neighbors, ("duel", "near"), "near", ("graph", "duel", "near"), slow=True),
     "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
-    "mappo-neighbors": ppo_row(ppo.mappo, "graph", sees="neighbors", shared=False)._replace(worlds=("graph", "duel")),
+    "mappo-neighbors": ppo_row(ppo.mappo, "graph", **LISTED)._replace(worlds=("graph", "duel"), slow=True),
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
     "vdn": mixing_row(value.vdn, "discrete", shared=False),
     "qmix": mixing_row(value.qmix, "discrete", mixer=Monotone(8)),
@@ -145,11 +148,11 @@ ALGORITHMS = {
     "ac": field_row(mean_ac.ac, "continuous"),
     "mfac": field_row(mean_ac.mfac, "graph"),
     "mf-ppo": field_row(mean_ac.mf_ppo, "continuous"),
-    "self-play-mfq": self_play_row(small_field, mean_q.mfq, "duel"),
+    "self-play-mfq": self_play_row(small_field, mean_q.mfq, "duel")._replace(slow=True),
     "self-play-mappo": self_play_row(small_ppo, ppo.mappo, None, units=4, sequence=2, burn_in=1),
-    "mappo-pictures": picture_row(small_ppo, ppo.mappo, "pictures"),
+    "mappo-pictures": picture_row(small_ppo, ppo.mappo, "pictures")._replace(slow=True),
     "vdn-pictures": picture_row(small_mixing, value.vdn, "pictures"),
-    "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",)),
+    "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",), slow=True),
 }
 
 CORE = (
@@ -187,10 +190,11 @@ def pair(algorithm: str, world: str) -> laws.Pair:
 
 
 def laws_of(algorithm: str, world: str) -> list[Any]:
-    """The laws of a pair; what only `make learn` runs is marked."""
+    """The laws of a pair; what only `make test-slow` or `make learn` runs is marked."""
     row = ALGORITHMS[algorithm]
-    marks = {law: [] if world in row.quick else [pytest.mark.learn] for law in CORE}
-    marks |= {law: [] if world == row.home else [pytest.mark.learn] for law in COSTLY}
+    soon = [pytest.mark.slow] * row.slow
+    marks = {law: soon if world in row.quick else [pytest.mark.learn] for law in CORE}
+    marks |= {law: soon if world == row.home else [pytest.mark.learn] for law in COSTLY}
     if world in EXACT:
         marks[laws.law_hosted_exactly] = [pytest.mark.learn, usual]
     return [pytest.param(law, marks=mark, id=law.__name__.removeprefix("law_")) for law, mark in marks.items()]
@@ -230,7 +234,7 @@ def test_the_rows_are_sound():
 
 @pytest.mark.parametrize("rule", [small_ddpg, small_ppo])
 def test_every_rule_is_held_to_the_laws_in_every_world_by_make_test(rule):
-    rows = [row for row in ALGORITHMS.values() if getattr(row.make, "func", None) is rule]
+    rows = [row for row in ALGORITHMS.values() if getattr(row.make, "func", None) is rule and not row.slow]
     assert {world for row in rows for world in row.quick} >= set(SHARED)
     assert any(row.home for row in rows)
 
@@ -240,5 +244,5 @@ def test_the_worlds_give_the_laws_something_to_say():
     assert has_padding(toy.discrete().spec)
     assert has_padding(toy.graph().spec)
     assert has_dead(pair("random", "discrete").rollouts)
-    assert has_dead(pair("self-play-mfq", "duel").rollouts)
+    assert has_dead(pair("self-play-mappo", "duel").rollouts)
     assert pair("random", "discrete").rollouts[0].now.legal

@@ -49,6 +49,7 @@ def anova(kind):
     return played(world, small(world.spec, kind))[0]
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_not_relied_on_is_mappo():
     """The same numbers to the last bit to learn from (see below), in another program, which may round otherwise."""
     run, plain = anova(credit.Trajectory(eta=0.0, width=8)), anova(credit.Team())
@@ -58,11 +59,13 @@ def test_a_baseline_that_is_not_relied_on_is_mappo():
     assert not jax.tree.leaves(plain.agent.credit)
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_relied_on_is_not():
     run, plain = anova(credit.Baseline(eta=1.0, width=8)), anova(credit.Team())
     assert difference(run.agent.nets.actor, plain.agent.nets.actor)
 
 
+@pytest.mark.slow
 def test_the_first_writing_runs_and_learns_something():
     """`--credit seed`, where agents are paid apart and die."""
     world = make("toy/discrete")

@@ -211,6 +211,7 @@ def small(rule: Any, **settings: Any) -> Any:
     return dataclasses.replace(rule, **settings)
 
 
+@pytest.mark.slow
 def test_learning_from_memory_is_learning_from_what_was_there():
     """The mean actions in a replay are those that agents believed in and that came about."""
     world = make("ising", size=3, time_limit=6)

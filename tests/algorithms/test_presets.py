@@ -53,6 +53,7 @@ def test_nothing_is_found_elsewhere():
         algorithms.make("mappo", environments.make("particle/tag"), preset="particle/tag")
 
 
+@pytest.mark.slow
 def test_in_python_too_and_again_from_the_run(tmp_path, capsys):
     run = covey.train("mappo", "particle/spread", steps=100, envs=4, settings=SMALL, episodes=4, out=tmp_path / "run")
     assert "settings found for particle/spread; `--preset tuned`" in capsys.readouterr().out

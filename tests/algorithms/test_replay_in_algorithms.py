@@ -96,9 +96,10 @@ MADE = {
     "mixed": mixed,
     "self-play": played_with_itself,
 }
+QUICK = ("maddpg", "self-play")
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.slow] * (x not in QUICK)) for x in MADE])
 def test_every_successor_is_the_next_step_of_its_episode(name):
     environment, algorithm = Counters(), MADE[name]()
     keys = jax.random.split(jax.random.key(0), SEEDS)

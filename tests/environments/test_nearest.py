@@ -82,7 +82,9 @@ def test_environments_list_the_nearest_and_nothing_else_changes(name, options):
     assert all(bool(now.neighbors[name][1].all()) for name in near.spec.groups)
 
 
-@pytest.mark.parametrize("name", ["navigation", "pursuit", "particle/world-comm", "toy/graph"])
+@pytest.mark.parametrize(
+    "name", ["navigation", "pursuit", pytest.param("particle/world-comm", marks=pytest.mark.slow), "toy/graph"]
+)
 def test_what_is_listed_is_sound(name):
     env = make(name, routers=19) if name == "toy/graph" else make(name, nearest=2)
     assert check_environment(env) == []

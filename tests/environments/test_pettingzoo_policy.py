@@ -43,6 +43,7 @@ def own_loop(policy, env, seed):
     return done, earned
 
 
+@pytest.mark.slow
 def test_a_loop_of_ones_own_is_the_episode_that_covey_plays(speakers):
     done, earned = own_loop(speakers, simple_speaker_listener_v4.parallel_env(max_cycles=6), seed=7)
     assert len(done) == 6
@@ -58,6 +59,7 @@ def test_a_loop_of_ones_own_is_the_episode_that_covey_plays(speakers):
         assert then.reward["speaker"][0, 0] == pytest.approx(rewards["speaker_0"])
 
 
+@pytest.mark.slow
 def test_exploring_is_asked_for(speakers):
     env = simple_speaker_listener_v4.parallel_env()
     observations, infos = env.reset(seed=0)
@@ -69,6 +71,7 @@ def test_exploring_is_asked_for(speakers):
     assert len(tried) > 1
 
 
+@pytest.mark.slow
 def test_what_does_not_belong_together_is_one_sentence(speakers):
     key = jax.random.key(0)
     memory = speakers.memory(key)
@@ -82,6 +85,7 @@ def test_what_does_not_belong_together_is_one_sentence(speakers):
         speakers.actions(observations | {"speaker_0": np.zeros(5)}, infos, env.agents, memory, key)
 
 
+@pytest.mark.slow
 def test_a_key_for_a_reset_outside_jax_is_one_sentence(speakers):
     with pytest.raises(BadInput, match="see `policy\\.actions`"):
         speakers.environment.reset(jax.random.key(0))
@@ -94,6 +98,7 @@ def compiled():
     return Policy(environment, algorithms.make("random", environment), (), 0)
 
 
+@pytest.mark.slow
 def test_a_batched_time_step_is_one_sentence(speakers, compiled):
     key = jax.random.key(0)
     now = speakers.environment.reset()

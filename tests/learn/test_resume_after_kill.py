@@ -1,6 +1,6 @@
 """A run that is killed with SIGKILL at random moments and resumed ends exactly where one that was left alone ends.
 
-One pair in `make test`; every algorithm on every toy world, and ATT-MADDPG on routing, in `make learn`.
+One pair in `make test-slow`; every algorithm on every toy world, and ATT-MADDPG on routing, in `make learn`.
 """
 
 from __future__ import annotations
@@ -70,16 +70,16 @@ def killed_until_done(command, out, seed):
 
 
 def pairs() -> list:
-    """(algorithm, world, steps): one of them quick enough for `make test`."""
+    """(algorithm, world, steps): one of them quick enough for `make test-slow`."""
     table = [(algorithm, "toy/discrete") for algorithm in ALIASES]
     table += [(x, world) for world in ("toy/continuous", "toy/graph") for x in ALIASES if x not in DISCRETE]
     table += [("att-maddpg", "routing/small-contended"), ("self-play/mfq", "toy/duel")]
-    slow = [
+    rest = [
         pytest.param(*pair, LONG_STEPS if pair[0] in ON_POLICY else STEPS, marks=pytest.mark.learn)
         for pair in table
         if pair != QUICK
     ]
-    return [pytest.param(*QUICK, QUICK_STEPS), *slow]
+    return [pytest.param(*QUICK, QUICK_STEPS, marks=pytest.mark.slow), *rest]
 
 
 @pytest.mark.parametrize(("algorithm", "world", "steps"), pairs())

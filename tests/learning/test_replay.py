@@ -149,7 +149,10 @@ def drawn_of(replay: Replay, buffer, step: int, seeds: int = 5) -> set[int]:
     return {int(obs) for obs in found}
 
 
-@pytest.mark.parametrize(("length", "lost"), [(50, 0), (5, 29), (2, 149)])
+@pytest.mark.parametrize(
+    ("length", "lost"),
+    [pytest.param(50, 0, marks=pytest.mark.slow), (5, 29), pytest.param(2, 149, marks=pytest.mark.slow)],
+)
 def test_cuts_before_the_time_limit(length, lost):
     """A limit of 100 steps and 400 slots, as many final observations as fit: those that are gone are not missed."""
     spec, replay = SPEC._replace(time_limit=100), Replay(capacity=400, batch=400)
@@ -162,6 +165,7 @@ def test_cuts_before_the_time_limit(length, lost):
     assert found == set(range(603, 1003)) - forgotten
 
 
+@pytest.mark.slow
 def test_more_finals_may_be_kept():
     spec, replay = SPEC._replace(time_limit=100), Replay(capacity=400, batch=400, finals=200)
     buffer, step = filled(replay, [episodes(2, 500)], horizon=10, spec=spec)

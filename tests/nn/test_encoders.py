@@ -250,7 +250,7 @@ def test_pictures_that_are_too_small_and_networks_without_filters_are_refused():
         Dense(width=0)
 
 
-@pytest.mark.parametrize("id", ["mappo", "iddpg"])
+@pytest.mark.parametrize("id", [pytest.param("mappo", marks=pytest.mark.slow), "iddpg"])
 def test_renumbering_agents_leaves_encoders_alone(id):
     rule: Any = algorithm(id, type("World", (), {"spec": SPEC})())
     settings = {"shared": False, "sees": "own"} if id == "mappo" else {}

@@ -125,6 +125,7 @@ def test_the_module_has_to_be_where_it_was(own, tmp_path, monkeypatch):
         open_run(own)
 
 
+@pytest.mark.slow
 def test_a_saved_environment_is_restored_for_its_owner_only(tmp_path, monkeypatch):
     from tiny import SavedHostToy, tiny
 

@@ -185,10 +185,10 @@ def train(line: str) -> int:
 @pytest.mark.parametrize(
     ("algorithm", "environment"),
     [
-        ("random", "carry:make_env"),
-        ("random", "kit.mine:make_env --env.time-limit 3"),
+        pytest.param("random", "carry:make_env", marks=pytest.mark.slow),
+        pytest.param("random", "kit.mine:make_env --env.time-limit 3", marks=pytest.mark.slow),
         ("kit.mine:my_algorithm", "kit.mine:make_env"),
-        ("kit.mine:my_algorithm", "toy/discrete --env.time-limit 4"),
+        pytest.param("kit.mine:my_algorithm", "toy/discrete --env.time-limit 4", marks=pytest.mark.slow),
         ("random", "pettingzoo:parade_of_mine --env.lanes 1"),
     ],
 )
@@ -210,6 +210,7 @@ def test_check_beside_the_file(project, capsys):
     assert "there is no module 'kerry'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_in_processes_of_their_own(project, tmp_path):
     """What the tests above imitate, once for real."""
     env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}  # JAX set it here
@@ -296,6 +297,7 @@ def make_env(bonus: float = 0.0):
 """
 
 
+@pytest.mark.slow
 def test_other_options_are_said(project, capsys):
     (project / "carry.py").write_text(PLAIN)
     for name, options in {"one": "", "same": " --env.bonus 0.0", "two": " --env.bonus 0.5"}.items():

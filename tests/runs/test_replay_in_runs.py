@@ -67,6 +67,7 @@ def learner(spec, **settings) -> Any:
     return dataclasses.replace(algorithm, replay=Replay(64, 8), width=4, horizon=2, warmup=0, **settings)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_no_reset_for_a_successor(tmp_path):
     """After 12 steps of 3 lanes the episodes are in their fourth step, and begin anew."""
     settings = {"steps": 36, "seeds": 1, "envs": 3, "chunk": 1, "episodes": 1, "quiet": True, "out": tmp_path / "run"}

@@ -1,6 +1,6 @@
 """Asked to stop by every signal there is, the process or its whole group: saved, resumed to the bit, and no orphan.
 
-A few rows in `make test`, the whole table in `make learn`.
+A row in `make test`, the whole table in `make test-slow`.
 """
 
 from __future__ import annotations
@@ -69,14 +69,10 @@ class Case(NamedTuple):
 
 
 def table():
-    quick = {
-        Case(signal.SIGTERM, group=True, workers=2),
-        Case(signal.SIGHUP, group=False, workers=None),
-        Case(signal.SIGINT, group=True, workers=2, twice=True),
-    }
+    quick = Case(signal.SIGTERM, group=False, workers=None)
     rows = [Case(*row) for row in itertools.product(ASKING, (False, True), (None, 0, 2))]
     rows += [Case(signal.SIGINT, *row, twice=True) for row in itertools.product((False, True), (None, 0, 2))]
-    return [pytest.param(case, id=str(case), marks=[] if case in quick else [pytest.mark.learn]) for case in rows]
+    return [pytest.param(case, id=str(case), marks=[] if case == quick else [pytest.mark.slow]) for case in rows]
 
 
 @functools.cache
@@ -221,7 +217,7 @@ COMPILED = "train random toy/discrete --env.time-limit 20000000 --episodes 1 --s
 OUTSIDE = "train random walking:make_env --env.endless True --env.workers 2 --steps 100 --chunk 50"
 
 
-@pytest.mark.parametrize("line", [COMPILED, pytest.param(OUTSIDE, marks=pytest.mark.learn)])
+@pytest.mark.parametrize("line", [COMPILED, pytest.param(OUTSIDE, marks=pytest.mark.slow)])
 def test_the_first_signal_is_heard_in_an_evaluation(line, tmp_path):
     line = command(line, tmp_path / "run")
     code, seconds, rest = stopped(line, "step 100/100", signal.SIGTERM, pause=2.0)
@@ -241,7 +237,7 @@ def test_a_run_that_has_nobody_to_speak_to_saves_itself(tmp_path):
     assert checkpoint.latest(tmp_path / "run" / "checkpoints") is not None
 
 
-@pytest.mark.learn
+@pytest.mark.slow
 def test_what_is_ignored_stays_ignored(tmp_path):
     """`nohup` says that the terminal may go."""
     line = "train random toy/discrete --steps 1e9 --chunk 10000"
@@ -258,7 +254,7 @@ def test_what_is_ignored_stays_ignored(tmp_path):
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread of the worker watches the parent")
 
 
-@pytest.mark.parametrize("deaf", [pytest.param(False, marks=pytest.mark.learn), pytest.param(True, marks=ON_LINUX)])
+@pytest.mark.parametrize("deaf", [pytest.param(False, marks=pytest.mark.slow), pytest.param(True, marks=ON_LINUX)])
 def test_no_worker_outlives_a_parent_that_is_killed(deaf, tmp_path):
     """Not even one whose environment holds the interpreter."""
     line = f"train random walking:make_env --env.workers 2 --env.deaf {deaf} --steps 1e6 --chunk 1"

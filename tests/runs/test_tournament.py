@@ -84,6 +84,7 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_seed_meets_every_seed(trained):
     """Checkpoints that stay are there, and what one of them has learned is what plays."""
     names = [str(trained / "self"), f"{trained / 'self'}@256", "optimal"]
@@ -96,6 +97,7 @@ def test_every_seed_meets_every_seed(trained):
     assert np.mean([rating.value for rating in ratings]) == pytest.approx(1000)
 
 
+@pytest.mark.slow
 def test_what_has_learned_plays_as_it_learned(trained):
     """Self-play's policy, asked side by side with the tournament's player, does the same."""
     policy = covey.load(trained / "self", seed=1)
@@ -110,6 +112,7 @@ def test_what_has_learned_plays_as_it_learned(trained):
         assert alone[side].tolist() == both[side].tolist()
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes(trained, tmp_path, capsys, monkeypatch):
     file = tmp_path / "result.json"
     monkeypatch.chdir(trained)
@@ -125,6 +128,7 @@ def test_the_command_prints_and_writes(trained, tmp_path, capsys, monkeypatch):
     assert pair["points"]["value"] == pytest.approx((pair["points_as_left"] + pair["points_as_right"]) / 2)
 
 
+@pytest.mark.slow
 def test_policies_alone_can_be_taken_elsewhere(trained, tmp_path):
     """What is kept is what acts, whatever it is learned with; a folder without checkpoints plays its newest one."""
     there, brought = trained / "self", tmp_path / "brought"
@@ -139,6 +143,7 @@ def test_policies_alone_can_be_taken_elsewhere(trained, tmp_path):
     np.testing.assert_array_equal(points, again)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_not_there(trained):
     with pytest.raises(BadInput, match="no checkpoint of step 300; those that it has: 256, 512, 768, 1024"):
         tournament([f"{trained / 'self'}@300", "optimal"])
@@ -159,6 +164,7 @@ def test_what_is_no_tournament(what, options, words):
         tournament(what, **options)
 
 
+@pytest.mark.slow
 def test_runs_of_other_worlds_are_refused(trained):
     with pytest.raises(BadInput, match="let runs of one world play"):
         tournament([str(trained / "both"), "optimal"], make("toy/duel", time_limit=5))

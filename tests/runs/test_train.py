@@ -75,7 +75,7 @@ def test_steps_are_rounded_up_to_an_iteration(run_tiny, tmp_path, capsys):
     assert "10 steps are rounded up to 12" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("number", ASKING)
+@pytest.mark.parametrize("number", [pytest.param(x, marks=[pytest.mark.slow] * (x != signal.SIGTERM)) for x in ASKING])
 def test_stopped_and_resumed_is_uninterrupted(run_tiny, finished, tmp_path, number):
     folder = tmp_path / "run"
     with pytest.raises(Stopped, match="--resume --out") as stopped:
@@ -154,6 +154,7 @@ def hosted(kind, folder, **settings):
     return train(tiny(world.spec), world, out=folder, **base | settings)
 
 
+@pytest.mark.slow
 def test_hosted_is_compiled(tmp_path):
     ours = hosted(HostToy, tmp_path / "hosted")
     toy = {"algorithm": tiny(HostToy(1).spec), "environment": "toy/discrete", "options": {"fixed": True}}

@@ -99,6 +99,7 @@ def test_verdicts_take_the_interval():
     assert (_more(same), _less(same), _even(same)) == (False, False, True)
 
 
+@pytest.mark.slow
 def test_the_best_of_late_is_what_scored_most_of_every_seed(tmp_path, monkeypatch):
     """Two seeds, three policies of each: the first seed was best in its second, the other in its third."""
     world = environments.make("toy/duel")

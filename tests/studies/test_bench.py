@@ -29,11 +29,11 @@ UNITS = {
 }
 
 
-SLOW = ("seeds", "ppo", "training", "neighbors", "memory")
+QUICK = ("stepping", "workers", "battle")
 NEEDS = {"torch": "torch", "jaxmarl": "jaxmarl", "workers": "mpe2", "battle": "magent2"}
 
 
-@pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.learn] * (x in SLOW)) for x in BENCHES])
+@pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.slow] * (x not in QUICK)) for x in BENCHES])
 def test_quick(name, tmp_path):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])

@@ -20,6 +20,9 @@ def small():
     return dataclasses.replace(algorithms.make("maddpg", WORLD), replay=Replay(64, 8), width=4)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
     out = tmp_path_factory.mktemp("trials")

@@ -276,6 +276,7 @@ def test_neighbors_are_renumbered_with_their_group(by_number):
         check()
 
 
+@pytest.mark.slow
 def test_a_dead_neighbor_that_counts_is_found():
     with pytest.raises(AssertionError, match="the data of dead agents change what is learned"):
         laws.law_dead(pair(CountsTheDead, toy.duel))

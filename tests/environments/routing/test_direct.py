@@ -52,6 +52,7 @@ def test_what_is_found_is_kept(monkeypatch):
         optimize(world, sees="own", begin=EQUAL, settings=brief._replace(seed=1))
 
 
+@pytest.mark.slow
 def test_it_begins_near_what_it_is_given():
     world = training_world(environments.make("routing/abilene", steps=64, time_limit=4))
     begin = static_optimal(world)

@@ -69,6 +69,7 @@ def test_on_small_the_equal_split_is_optimal():
     np.testing.assert_allclose(steps[1].reward["router"], 1 - demand.max() / 200, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("id", "control"), [("small-contended", "path"), ("large", "hop"), ("abilene", "path")])
 def test_no_split_is_better_than_the_linear_program(id, control):
     world = make(id, control=control, failure_rate=0.5, **{} if id == "abilene" else {"delays": False})
