@@ -25,13 +25,14 @@ from covey.algorithms.mean_field.field import Field
 from covey.algorithms.mean_field.means import Everybody
 from covey.algorithms.mean_field.networks import Network
 from covey.algorithms.mean_field.q import MeanFieldQ
+from covey.algorithms.prior import FusedPrior
 from covey.algorithms.random import random
 from covey.algorithms.self_play import SelfPlay
 from covey.core.algorithm import Algorithm
 from covey.core.types import Spec
 from covey.environments import toy
 from covey.learning.replay import Replay
-from covey.learning.targets import Linear
+from covey.learning.targets import Linear, constant
 from covey.nn.encoders import Residual
 from covey.nn.mixers import Monotone
 from covey.testing import laws
@@ -73,6 +74,13 @@ def small_ddpg(alias: Callable[..., ddpg.DDPG], spec: Spec) -> ddpg.DDPG:
 def small_neighbors(spec: Spec) -> ddpg.DDPG:
     """MADDPG with a critic of listed neighbors."""
     return dataclasses.replace(small_ddpg(ddpg.maddpg, spec), critic=Neighbors(8))
+
+
+def small_lamarl(spec: Spec) -> ddpg.DDPG:
+    """Guided by a rule, also in acting, where everything is of the smallest size."""
+    rule = WORLDS[spec.name.removeprefix("toy/")]().rules()["optimal"]()
+    prior = FusedPrior(alpha=constant(0.1), blend=constant(0.2), blend_evaluation=0.1, episodes=0.3, policy=rule)
+    return dataclasses.replace(small_ddpg(ddpg.lamarl, spec), layers=2, prior=prior)
 
 
 def small_ppo(alias: Callable[..., ppo.PPO], spec: Spec, **settings: Any) -> ppo.PPO:
@@ -137,6 +145,7 @@ ALGORITHMS = {
     "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph"),
     "matd3": ddpg_row(ddpg.matd3, "discrete")._replace(slow=True),
     "maddpg-neighbors": Row(small_neighbors, ("duel", "near"), "near", ("graph", "duel", "near"), slow=True),
+    "lamarl": Row(small_lamarl, ("graph",)),
     "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
     "mappo-neighbors": ppo_row(ppo.mappo, "graph", **LISTED)._replace(worlds=("graph", "duel"), slow=True),

@@ -263,7 +263,7 @@ def test_sequences_hold_every_step_once_and_begin_with_what_was_carried(length, 
     steps = jnp.broadcast_to(jnp.arange(6)[:, None], (6, LANES))
     carry = steps[:, :, None, None] * jnp.ones((SIZE, 3))
     each = jnp.broadcast_to(steps[..., None], (6, LANES, SIZE))
-    data = ppo.Data(each, each, None, each, each, each, each, each, each, steps >= 0, steps == 3, (carry, carry))
+    data = ppo.Data(each, each, None, each, each, (), each, each, each, each, steps >= 0, steps == 3, (carry, carry))
     cut = in_sequences(data, algorithm.length, burn_in)
     length = length or 6
     assert cut.counts.shape == (LANES, 6 // length, length + burn_in)

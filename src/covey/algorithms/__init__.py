@@ -51,6 +51,11 @@ ALIASES: dict[str, Alias] = {
         "covey.algorithms.ddpg:att_maddpg", "MADDPG whose critic weighs K heads by the teammates' actions."
     ),
     "matd3": Alias("covey.algorithms.ddpg:matd3", "MADDPG with twin critics, delayed actors and smoothed targets."),
+    "lamarl": Alias(
+        "covey.algorithms.ddpg:lamarl",
+        "DDPG with one actor and one critic for all agents, guided by a prior.",
+        (TUNED, "seed", "code"),
+    ),
     "ippo": Alias("covey.algorithms.ppo:ippo", "Independent PPO: every agent's critic sees that agent alone."),
     "mappo": Alias("covey.algorithms.ppo:mappo", "PPO for teams: centralized critics."),
     "credit-mappo": Alias(

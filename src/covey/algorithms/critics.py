@@ -111,16 +111,35 @@ class Independent(Critic):
     """Q_i(o_i, a_i): nobody else exists (IDDPG)."""
 
     width: int = eqx.field(static=True, default=32)
+    layers: int = eqx.field(static=True, default=2)
+    """Hidden layers."""
 
     def init(self, key, spec, groups):
         def draw(key, name):
-            obs, act, _, _ = sizes(spec, name)
-            return MLP(key, (obs + act, self.width, self.width, 1))
+            return MLP(key, (sum(sizes(spec, name)[:2]), *[self.width] * self.layers, 1))
 
         return per_agent(key, spec, groups, draw)
 
     def value(self, net, view):
         return net(ravel(view.own_obs, view.own_action))[0], ()
+
+
+class SharedIndependent(GroupCritic):
+    """Q(o_i, a_i) with the same parameters for all agents of a group, which are not told apart (LAMARL)."""
+
+    width: int = eqx.field(static=True, default=32)
+    layers: int = eqx.field(static=True, default=2)
+    """Hidden layers."""
+
+    shares = "everything"
+
+    def init(self, key, spec, groups):
+        keys = zip(groups, jax.random.split(key, len(groups)), strict=True)
+        hidden = [self.width] * self.layers
+        return {name: MLP(k, (sum(sizes(spec, name)[:2]), *hidden, 1)) for name, k in keys}
+
+    def values(self, params, spec, name, scene):
+        return params[name](jnp.concatenate([scene.obs[name], scene.own], -1))[..., 0], ()
 
 
 class Joint(Critic):

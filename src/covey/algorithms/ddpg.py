@@ -11,6 +11,8 @@ Lillicrap et al. 2016 (DDPG), Lowe et al. 2017 (MADDPG), Fujimoto et al. 2018 (T
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -25,17 +27,19 @@ from covey.algorithms.critics import (
     Independent,
     Joint,
     Scene,
+    SharedIndependent,
     SharedTrunk,
     attention_metrics,
 )
+from covey.algorithms.prior import RULE, FusedPrior
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import controls, within
-from covey.core.errors import BadInput
+from covey.core.errors import BadInput, unknown
 from covey.core.types import Box, Discrete, Groups, Metrics, MultiDiscrete, Spec, Splits, TimeStep
 from covey.learning.descent import descended
-from covey.learning.exploration import Exploration, Gaussian, target_noise
+from covey.learning.exploration import Exploration, Gaussian, UniformOrGaussian, target_noise
 from covey.learning.replay import Batch, Buffer, Replay, learn_from_replay
-from covey.learning.targets import Linear, masked_mean, polyak
+from covey.learning.targets import Linear, constant, masked_mean, polyak
 from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
 from covey.nn.heads import Head
 from covey.nn.joint import actions, legal
@@ -59,6 +63,13 @@ class State(NamedTuple):
     buffer: Buffer
 
 
+class Memory(NamedTuple):
+    """What acting remembers in one environment."""
+
+    noise: Groups  # [n, A]  of the exploration
+    prior: Any  # of the prior, if there is one
+
+
 class DDPG(Algorithm):
     """The rule. Works for splits, boxes and (multi-)discrete actions, groups of any sizes, masks and deaths."""
 
@@ -72,10 +83,16 @@ class DDPG(Algorithm):
     et al.), or current with gradient, so that every critic pushes every actor (the ATT-MADDPG authors' later code)."""
     encoder: Encoder = Flat()
     """What comes before the networks: how observations become features."""
+    prior: FusedPrior = FusedPrior()
+    """A policy that guides the actors."""
     shared_actor: bool = eqx.field(static=True, default=False)
     """One actor per group, told apart by identity, instead of one per agent."""
+    alike: bool = eqx.field(static=True, default=False)
+    """Do not tell shared actors whose they are, so that a group of any size can act with them."""
     width: int = eqx.field(static=True, default=32)
-    """Units of each of the actor's two hidden layers."""
+    """Units of each of the actor's hidden layers."""
+    layers: int = eqx.field(static=True, default=2)
+    """Hidden layers of the actor."""
     horizon: int = eqx.field(static=True, default=1)
     """Steps of a rollout, per lane, between two learns."""
     updates: int = eqx.field(static=True, default=1)
@@ -110,7 +127,7 @@ class DDPG(Algorithm):
     """Gumbel-softmax temperature where actions are discrete."""
 
     def __check_init__(self):
-        within(self, "[1, inf)", "width", "horizon", "updates", "delay")
+        within(self, "[1, inf)", "width", "layers", "horizon", "updates", "delay")
         within(self, "[0, inf)", "warmup", "anneal", "smoothing", "smoothing_bound", "actor_lr", "critic_lr", "raw_l2")
         within(self, "[0, 1]", "gamma")
         within(self, "(0, 1]", "tau")
@@ -141,7 +158,7 @@ class DDPG(Algorithm):
         return Head(self.spec.groups[name].action, self.temperature)
 
     def members(self, name: str) -> Members:
-        return Members(self.spec.groups[name].size, self.shared_actor)
+        return Members(self.spec.groups[name].size, self.shared_actor, self.alike)
 
     @property
     def encoders(self) -> Encoders:
@@ -163,15 +180,19 @@ class DDPG(Algorithm):
         # Targets start as copies: every leaf of a state is an array of its own, so that a run can be donated.
         target = jax.tree.map(jnp.copy, (actor, critic))
         nets = Nets(actor, critic, target[0], target[1], actor_adam.init(actor), critic_adam.init(critic))
-        return State(nets, self.replay.init(self.spec, lanes, self.horizon))
+        return State(nets, self.replay.init(self.spec, lanes, self.horizon, self._blank() if self.prior else ()))
 
     def _draw_actor(self, key, name):
         members = self.members(name)
         size_in = self.encoders.spec.groups[name].obs_size + members.identity
-        sizes = size_in, self.width, self.width, self.head(name).size
+        sizes = size_in, *[self.width] * self.layers, self.head(name).size
         return members.init(key, lambda key: MLP(key, sizes, last=self.last_scale))
 
     def memory(self, key):
+        return Memory(self._blank(), self.prior.memory(key) if self.prior else ())
+
+    def _blank(self) -> Groups:
+        """Zeros [n, A] for every group that learns."""
         sizes = {name: (self.spec.groups[name].size, self.head(name).size) for name in self.groups}
         return {name: jnp.zeros(shape) for name, shape in sizes.items()}
 
@@ -182,17 +203,31 @@ class DDPG(Algorithm):
     def act(self, state, memory, now, key, step, *, explore):
         raw = self.raw(*self.encoders.enter(state.nets.actor, self.encoders.inputs(now)))
         masks = legal(self.spec, now)
+        advice, advisor = (), memory.prior
+        if self.prior:
+            k_prior = jax.random.fold_in(key, 1)
+            advice, advisor = self.prior.act(self.spec, self.groups, memory.prior, now, k_prior, step)
+            raw = self._blended(raw, advice, masks, self.prior.share(memory.prior, step, explore))
         action, noise = {}, {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
-            head = self.head(name)
+            head, before = self.head(name), memory.noise[name]
             if explore:
                 keys = jax.random.split(k, len(raw[name]))
                 explored = jax.vmap(lambda r, n, m, k, head=head: self.exploration(head, r, n, m, k, step))
-                embedded, noise[name] = explored(raw[name], memory[name], masks[name], keys)
+                embedded, noise[name] = explored(raw[name], before, masks[name], keys)
             else:
-                embedded, noise[name] = jax.vmap(head.greedy)(raw[name], masks[name]), memory[name]
+                embedded, noise[name] = jax.vmap(head.greedy)(raw[name], masks[name]), before
             action[name] = jax.vmap(head.action)(embedded)
-        return action, noise, ()
+        return action, Memory(noise, advisor), advice if explore else ()
+
+    def _blended(self, raw: Groups, advice: Groups, masks: Groups, share: Any) -> Groups:
+        """Raw outputs [n, A] that stand for a share of the prior's actions and the rest of the actors' own."""
+        mixed = {name: jax.vmap(self.head(name).mixed, (0, 0, None, 0)) for name in self.groups}
+        return {name: mixed[name](raw[name], advice[name], share, masks[name]) for name in self.groups}
+
+    def with_guides(self, guide):
+        prior = self.prior.with_guide(guide, self.groups)
+        return self if prior is self.prior else dataclasses.replace(self, prior=prior)
 
     def parameters(self, state):
         return state.nets
@@ -216,16 +251,22 @@ class DDPG(Algorithm):
     # -------------------------------------------------------------------------------------------------------- learning
 
     def learn(self, state, rollout, key, step):
+        alpha = self.prior.alpha(step)
+
+        def update(nets, batch, key, count):
+            return self.update(nets, batch, key, count, alpha)
+
         buffer, nets, metrics = learn_from_replay(
-            self.replay, self.spec, self.plan, state.buffer, rollout, step, self.update, state.nets, key
+            self.replay, self.spec, self.plan, state.buffer, rollout, step, update, state.nets, key, rollout.extra
         )
         return State(nets, buffer), metrics
 
-    def update(self, nets: Nets, batch: Batch, key: Any, count: Any) -> tuple[Nets, Metrics]:
-        """A step of the critics and, every `delay` of them, one of the actors."""
+    def update(self, nets: Nets, batch: Batch, key: Any, count: Any, alpha: Any = 0.0) -> tuple[Nets, Metrics]:
+        """A step of the critics and, every `delay` of them, one of the actors. `alpha` weighs the prior, if any."""
         k_target, k_actor = jax.random.split(key)
         nets, critic_metrics = self.update_critic(nets, batch, k_target)
-        nets, actor_metrics = self.every_delay(count, lambda nets: self.update_actor(nets, batch, k_actor), nets)
+        step = partial(self.update_actor, batch=batch, key=k_actor, alpha=alpha)
+        nets, actor_metrics = self.every_delay(count, step, nets)
         return nets, critic_metrics | actor_metrics
 
     def update_critic(self, nets: Nets, batch: Batch, key: Any) -> tuple[Nets, Metrics]:
@@ -235,10 +276,10 @@ class DDPG(Algorithm):
         )
         return nets._replace(critic=critic, critic_opt=critic_opt), metrics
 
-    def update_actor(self, nets: Nets, batch: Batch, key: Any) -> tuple[Nets, Metrics]:
+    def update_actor(self, nets: Nets, batch: Batch, key: Any, alpha: Any = 0.0) -> tuple[Nets, Metrics]:
         """One actor step, and the step of the targets that goes with it."""
         actor, actor_opt, metrics = descended(
-            self.optimizers[0], self.actor_loss, nets.actor, nets.actor_opt, nets.critic[0], batch, key
+            self.optimizers[0], self.actor_loss, nets.actor, nets.actor_opt, nets.critic[0], batch, key, alpha
         )
         nets = nets._replace(actor=actor, actor_opt=actor_opt)
         target_actor, target_critic = polyak(nets[2:4], nets[0:2], self.tau)
@@ -279,9 +320,9 @@ class DDPG(Algorithm):
             metrics |= attention_metrics(name, attention, weight[name])
         return loss, metrics
 
-    def actor_loss(self, actor: Any, critic: Any, batch: Batch, key: Any) -> tuple[Any, Metrics]:
-        """-Σ_i J_i of equation 12, over agents that were alive."""
-        obs, weight = self._seen(batch.now), self._weight(batch)
+    def actor_loss(self, actor: Any, critic: Any, batch: Batch, key: Any, alpha: Any = 0.0) -> tuple[Any, Metrics]:
+        """-Σ_i J_i of equation 12, over agents that were alive; and α times the distance to the prior, if any."""
+        obs, weight, masks = self._seen(batch.now), self._weight(batch), self._legal(batch.now)
         raw = self._raw(actor, obs)
         critic, seen = self.encoders.enter(critic, obs)
         own = self._relaxed(batch.now, raw, key)
@@ -298,6 +339,10 @@ class DDPG(Algorithm):
             penalty = masked_mean((raw[name] ** 2).mean(-1), weight[name], axis=0)
             loss = loss - (gain - self.raw_l2 * penalty).sum()
             metrics |= {f"loss/actor/{name}": -gain.mean(), f"actor/{name}/raw_square": penalty.mean()}
+            if self.prior:
+                pull = self.prior.pull(self.head(name), raw[name], batch.extra[name], masks[name], weight[name])
+                loss = loss + (alpha * pull).sum()
+                metrics[f"actor/{name}/prior_distance"] = pull.mean()
         return loss, metrics
 
     # Batches [B] of the functions of one sample -----------------------------------------------------------------------
@@ -312,13 +357,15 @@ class DDPG(Algorithm):
     def _done(self, now: TimeStep, action: Groups) -> Groups:
         return jax.vmap(lambda now, action: actions(self.spec, now, action))(now, action)
 
+    def _legal(self, now: TimeStep) -> Groups:
+        return jax.vmap(lambda now: legal(self.spec, now))(now)
+
     def _weight(self, batch: Batch) -> Groups:
         return {name: batch.weight[:, None] * batch.now.alive[name] for name in self.groups}
 
     def _relaxed(self, now: TimeStep, raw: Groups, key: Any) -> Groups:
         """Differentiable embedded actions [B, n, A] of the actors' raw outputs, zero where dead."""
-        relaxed = {}
-        masks = jax.vmap(lambda now: legal(self.spec, now))(now)
+        relaxed, masks = {}, self._legal(now)
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             keys = jax.random.split(k, raw[name].shape[:2])
             chosen = jax.vmap(jax.vmap(self.head(name).relaxed))(raw[name], keys, masks[name])
@@ -327,8 +374,7 @@ class DDPG(Algorithm):
 
     def _target_actions(self, nets: Nets, then: TimeStep, obs: Groups, key: Any) -> Groups:
         """Embedded actions [B, n, A] of the target actors, smoothed if asked, zero where dead."""
-        raw = self._raw(nets.target_actor, obs)
-        masks = jax.vmap(lambda now: legal(self.spec, now))(then)
+        raw, masks = self._raw(nets.target_actor, obs), self._legal(then)
         chosen = {}
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             head = self.head(name)
@@ -421,3 +467,49 @@ def matd3(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None =
     """MATD3: MADDPG with twin critics, delayed actors and smoothed targets (Ackermann et al. 2019)."""
     settings = _settings(spec, preset) | {"twin": True, "delay": 2, "smoothing": 0.2}
     return DDPG(spec, groups or tuple(spec.groups), critic=Joint(), **settings)
+
+
+LAMARL: dict[str, dict[str, Any]] = {
+    "seed": {
+        "prior": FusedPrior(RULE, constant(0.1), episodes=0.1),
+        "exploration": UniformOrGaussian(constant(0.6), constant(0.1)),
+        "gamma": 0.99,
+    },
+    "code": {
+        "prior": FusedPrior(RULE, Linear(0.3, 0.03, 200.0), 0.01, distance="mean"),
+        "exploration": UniformOrGaussian(constant(0.1), Linear(0.9, 0.5, 266_600.0)),
+        "gamma": 0.95,
+    },
+}
+"""What the document's table says, and what the published code does. α falls after the first episode of 200 steps."""
+LAMARL["tuned"] = LAMARL["code"] | {"gamma": 0.99}
+
+ROWS = 512
+"""Agents' steps in a batch of LAMARL."""
+
+
+def lamarl(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
+    """LAMARL: DDPG whose agents share an actor and a critic of what each sees, guided by a prior (Zhu et al. 2025).
+
+    The prior is by default the environment's rule called `prior`, or the first rule that it has.
+    """
+    if preset not in LAMARL:
+        raise unknown("of the algorithm 'lamarl' the preset", preset, LAMARL)
+    batch = max(ROWS // max(group.size for group in spec.groups.values()), 1)
+    return DDPG(
+        spec,
+        groups or tuple(spec.groups),
+        critic=SharedIndependent(180, layers=3),
+        shared_actor=True,
+        alike=True,
+        width=180,
+        layers=3,
+        replay=Replay(capacity=20_000, batch=batch),
+        horizon=10,
+        actor_lr=1e-4,
+        critic_lr=1e-3,
+        tau=0.01,
+        clip=float("inf"),
+        encoder=encoder_for(spec),
+        **LAMARL[preset],
+    )

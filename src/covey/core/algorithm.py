@@ -6,6 +6,7 @@ listed in `covey.core.optional`.
 """
 
 import abc
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -66,6 +67,10 @@ class Algorithm(eqx.Module):
     def acting(self, state: Any) -> Any:
         """A state to act with, in which nothing is left of what only learning needs, such as a replay."""
         return state
+
+    def with_guides(self, guide: Callable[[str], Any]) -> "Algorithm":
+        """The same algorithm, in which the priors that it has by name (`covey.algorithms.prior`) are `guide(name)`."""
+        return self
 
 
 def ledgers(algorithm: Algorithm, state: Any, rollout: Transition) -> dict[str, Any]:
@@ -142,6 +147,10 @@ class Around(Algorithm):
 
     def acting(self, state):
         return self.inner.acting(state)
+
+    def with_guides(self, guide):
+        inner = self.inner.with_guides(guide)
+        return self if inner is self.inner else dataclasses.replace(self, inner=inner)
 
 
 class Frozen(Around):
@@ -231,6 +240,10 @@ class Mixed(Algorithm):
 
     def acting(self, state):
         return tuple(part.acting(s) for part, s in zip(self.parts, state, strict=True))
+
+    def with_guides(self, guide):
+        parts = {part.groups[0]: part.with_guides(guide) for part in self.parts}
+        return self if all(parts[part.groups[0]] is part for part in self.parts) else Mixed(parts)
 
     def ledgers(self, state, rollout):
         found = [ledgers(part, s, rollout) for part, s in zip(self.parts, state, strict=True)]

@@ -3,8 +3,8 @@
     with_settings(algorithm, {"gamma": 0.9, "critic": "joint", "critic.width": 64}, "maddpg")
 
 A part is a field that holds a record. It is chosen by the name of its kind, its fields follow a dot (a mapping does as
-well: `{"critic": {"width": 64}}`), and where a plain number can stand for it, such as a constant for a schedule, a
-number will do. Records are made again by their constructors, so that their own checks run.
+well: `{"critic": {"width": 64}}`), and where a plain number or a name can stand for it, such as a constant for a
+schedule, that will do. Records are made again by their constructors, so that their own checks run.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ class Setting(NamedTuple):
         """Is it a part that a plain number can stand for?"""
         return self.is_part and hasattr(type(self.value), "from_number")
 
+    @property
+    def takes_a_name(self) -> bool:
+        """Is it a part that a name can stand for?"""
+        return self.is_part and hasattr(type(self.value), "by_name")
+
 
 def settings(record: Any, at: str = "") -> Iterator[Setting]:
     """What can be set of a record, its parts included but not what they are made of. `at`: the name of the record."""
@@ -67,9 +72,12 @@ def all_settings(record: Any, at: str = "") -> Iterator[Setting]:
 
 
 def names(record: Any, at: str = "") -> list[str]:
-    """All that text can set, by name: plain values, kinds of parts, and numbers that stand for parts."""
-    found = all_settings(record, at)
-    return [setting.name for setting in found if not setting.is_part or setting.kinds or setting.takes_a_number]
+    """All that text can set, by name: plain values, kinds of parts, and numbers and names that stand for parts."""
+
+    def settable(setting: Setting) -> bool:
+        return not setting.is_part or bool(setting.kinds) or setting.takes_a_number or setting.takes_a_name
+
+    return [setting.name for setting in all_settings(record, at) if settable(setting)]
 
 
 def with_settings(record: Any, given: Mapping[str, Any], what: str) -> Any:
@@ -136,6 +144,8 @@ def _chosen(setting: Setting, value: Any) -> Any:
         return value
     if setting.takes_a_number:
         return type(setting.value).from_number(conform(value, float, f"--{setting.name}"))
+    if setting.takes_a_name:
+        return dataclasses.replace(setting.value, **{setting.value.by_name: conform(value, str, f"--{setting.name}")})
     if isinstance(value, str) and setting.kinds:
         return _other_kind(setting, value)
     known = ", ".join(repr(name) for name in setting.kinds or names(setting.value, setting.name))
@@ -197,7 +207,8 @@ def is_plain(hint: Any) -> bool:
 
 def own_fields(record: Any) -> list[dataclasses.Field]:
     """Fields that the constructor takes; none where it takes something else."""
-    fields = [field for field in init_fields(type(record)) if field.name not in DECIDED]
+    apart = (*DECIDED, getattr(type(record), "by_name", None))
+    fields = [field for field in init_fields(type(record)) if field.name not in apart]
     taken = inspect.signature(type(record)).parameters
     return fields if all(field.name in taken for field in fields) else []
 

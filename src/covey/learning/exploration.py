@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, MultiDiscrete, Splits
-from covey.learning.targets import Linear
+from covey.learning.targets import Linear, constant
 from covey.nn.heads import Head
 
 
@@ -33,6 +33,17 @@ def perturbed(head: Head, raw: Any, noise: Any, legal: Any, key: Any) -> Any:
     if isinstance(head.space, Box):
         return jnp.clip(head.greedy(raw) + noise, -1.0, 1.0)
     return head.relaxed(raw + noise, key, legal)
+
+
+def anything(head: Head, legal: Any, key: Any, concentration: Any = 1.0) -> Any:
+    """A random embedded action [A]: uniform in boxes and over choices, Dirichlet for splits."""
+    match head.space:
+        case Box():
+            return jax.random.uniform(key, (head.size,), minval=-1.0)
+        case Splits():
+            return head.parts.normalize(jax.random.gamma(key, concentration, (head.size,)), legal)
+        case _:
+            return head.relaxed(jnp.zeros(head.size), key, legal)
 
 
 class Gaussian(Exploration):
@@ -81,17 +92,27 @@ class Mixing(Exploration):
     def __call__(self, head, raw, noise, legal, key, step):
         k_choice, k_random, k_coin = jax.random.split(key, 3)
         epsilon = self.epsilon(step)
-        own = head.relaxed(raw, k_choice, legal)
-        match head.space:
-            case Box():
-                other = jax.random.uniform(k_random, raw.shape, minval=-1.0)
-                return own + epsilon * (other - own), noise
-            case Splits():
-                other = head.parts.normalize(jax.random.gamma(k_random, self.concentration, raw.shape), legal)
-                return own + epsilon * (other - own), noise
-            case _:
-                other = head.relaxed(jnp.zeros_like(raw), k_random, legal)
-                return jnp.where(jax.random.uniform(k_coin) < epsilon, other, own), noise
+        own, other = head.relaxed(raw, k_choice, legal), anything(head, legal, k_random, self.concentration)
+        if isinstance(head.space, (Box, Splits)):
+            return own + epsilon * (other - own), noise
+        return jnp.where(jax.random.uniform(k_coin) < epsilon, other, own), noise
+
+
+class UniformOrGaussian(Exploration):
+    """A uniform action with probability `epsilon`, else normal noise of standard deviation `sigma` (LAMARL)."""
+
+    epsilon: Linear = constant(0.1)
+    sigma: Linear = Linear(0.2, 0.02, 10_000.0)
+
+    def __check_init__(self):
+        within(self.epsilon, "[0, 1]", "start", "end")
+        within(self.sigma, "[0, inf)", "start", "end")
+
+    def __call__(self, head, raw, noise, legal, key, step):
+        k_coin, k_random, k_own = jax.random.split(key, 3)
+        own, noise = Gaussian(self.sigma)(head, raw, noise, legal, k_own, step)
+        other = anything(head, legal, k_random)
+        return jnp.where(jax.random.uniform(k_coin) < self.epsilon(step), other, own), noise
 
 
 class TowardsUniform(Exploration):

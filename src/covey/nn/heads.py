@@ -18,6 +18,8 @@ from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, MultiDiscrete, Space, Splits, action_size
 
 FAR = -1e9  # a logit that no exponential survives
+NEVER = 1e-9  # a probability whose logarithm is finite
+NEAR_ONE = 1 - 1e-6  # an action in a box whose raw output is finite
 
 
 class Parts(eqx.Module):
@@ -85,6 +87,22 @@ class Head(eqx.Module):
                 return self.parts.softmax(raw, legal)
             case _:
                 return self.parts.one_hot(raw, legal)
+
+    def expected(self, raw, legal=None):
+        """Raw output [A] -> the mean of the embedded actions [A] that it stands for."""
+        return jnp.tanh(raw) if isinstance(self.space, Box) else self.parts.softmax(raw, legal)
+
+    def raw(self, expected):
+        """The raw output [A] that stands for a mean of embedded actions [A], up to rounding."""
+        if isinstance(self.space, Box):
+            return jnp.arctanh(jnp.clip(expected, -NEAR_ONE, NEAR_ONE))
+        return jnp.log(expected + NEVER)
+
+    def mixed(self, raw, other, share, legal=None):
+        """The raw output [A] that stands for (1 - share) of `raw` and `share` of the embedded action `other` [A]; `raw`
+        itself where the share is 0. Discrete choices are mixed as probabilities."""
+        mix = (1 - share) * self.expected(raw, legal) + share * other
+        return jnp.where(share > 0, self.raw(mix), raw)
 
     def relaxed(self, raw, key, legal=None):
         """Raw output [A] -> embedded action [A] with a gradient.

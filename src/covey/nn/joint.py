@@ -54,6 +54,16 @@ def fields(spec: Spec, now: TimeStep, name: str) -> dict[str, Any]:
     return {field: living(now.alive[name], x) for field, x in seen.items()}
 
 
+def without_padding(spec: Spec, now: TimeStep) -> TimeStep:
+    """The time step with zeros where the spec says that observations are padding."""
+
+    def clean(group: Group, obs: Any) -> Any:
+        valid = group.obs_valid()
+        return obs if valid is None else jax.tree.map(lambda x, ok: jnp.where(ok, x, jnp.zeros_like(x)), obs, valid)
+
+    return now._replace(obs={name: clean(group, now.obs[name]) for name, group in spec.groups.items()})
+
+
 def brightest(field: Field) -> float:
     """The number of a field that networks see as 1: 255 in pictures of bytes. A vector of bytes is one of counts."""
     return 255.0 if field.dtype == "uint8" and len(field.shape) > 1 else 1.0

@@ -18,11 +18,13 @@ class Members(eqx.Module):
 
     size: int = eqx.field(static=True)
     shared: bool = eqx.field(static=True)
+    alike: bool = eqx.field(static=True, default=False)
+    """Is a shared network not told whose it is?"""
 
     @property
     def identity(self) -> int:
-        """Inputs by which agents are told apart; none where each has a network of its own, or is alone."""
-        return self.size if self.shared and self.size > 1 else 0
+        """Inputs by which agents are told apart; none where each has a network of its own, is alone, or is alike."""
+        return self.size if self.shared and self.size > 1 and not self.alike else 0
 
     def init(self, key: Any, draw: Callable[[Any], Any]) -> Any:
         """The group's network, or its networks [n, ...]: `draw(key)` makes one."""

@@ -77,6 +77,14 @@ class Policy(eqx.Module):
         each = -0.5 * scaled**2 - log_std - 0.5 * math.log(2 * math.pi)
         return each.sum() if legal is None else jnp.where(legal, each, 0.0).sum()
 
+    def divergence(self, raw: Any, log_std: Any, advice: Any, legal: Any = None) -> Any:
+        """KL divergence, in nats, of this policy from one that means the embedded action `advice` [A] and has the same
+        standard deviations; from one that always chooses it, where actions are discrete."""
+        if self.discrete:
+            return -self.log_prob(raw, log_std, advice, legal)
+        each = 0.5 * ((self.head.raw(advice) - raw) * jnp.exp(-jax.lax.stop_gradient(log_std))) ** 2
+        return each.sum() if legal is None else jnp.where(legal, each, 0.0).sum()
+
     def entropy(self, raw: Any, log_std: Any, legal: Any = None) -> Any:
         """Entropy in nats, summed over the parts; of the normal distributions where there are any."""
         if self.discrete:

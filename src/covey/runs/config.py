@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ from covey.core.types import STEP_LIMIT
 from covey.runs import trust as trusting
 from covey.runs.fields import Arrays, Unwritable, decode, encode, listed
 from covey.runs.files import content, reading, write_atomically
+from covey.runs.guides import guide
 from covey.runs.trust import Foreign
 
 FORMAT = 1
@@ -80,6 +82,7 @@ class Config:
     """Iterations between two reports; None: about a second's worth, measured once."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "algorithm", self.algorithm.with_guides(partial(guide, self.environment)))
         for name in ("steps", "seeds", "envs", "episodes"):
             if getattr(self, name) < 1:
                 raise BadInput(f"`{name}` must be at least 1, got {getattr(self, name)}.")

@@ -88,7 +88,9 @@ def record_fields(record: Any) -> dict[str, Any]:
     """The fields of a record that it stores."""
     if hasattr(record, "_asdict"):
         return record._asdict()
-    return {name: getattr(record, name) for name in _stored_names(type(record)) if hasattr(record, name)}
+    apart = getattr(type(record), "unwritten", ())
+    names = [name for name in _stored_names(type(record)) if name not in apart]
+    return {name: getattr(record, name) for name in names if hasattr(record, name)}
 
 
 def _stored_names(kind: type) -> list[str]:

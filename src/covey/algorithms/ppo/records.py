@@ -36,6 +36,7 @@ class Memory(NamedTuple):
 
     actor: Groups
     critic: Groups
+    prior: Any = ()  # what the prior remembers, if there is one
 
 
 class Extra(NamedTuple):
@@ -44,6 +45,7 @@ class Extra(NamedTuple):
     sample: Groups  # [n, A]
     log_prob: Groups  # [n]
     memory: Memory  # before the step
+    advice: Any  # per group [n, A], the prior's actions; () without
 
 
 class Data(NamedTuple):
@@ -54,6 +56,7 @@ class Data(NamedTuple):
     legal: Any  # [n, A] or None
     sample: Any  # [n, A]
     log_prob: Any  # [n]
+    advice: Any  # [n, A]  the prior's action; () without
     value: Any  # [n]  what the old critic said, in its units
     target: Any  # [n]  in normalized units
     advantage: Any  # [n]

@@ -12,6 +12,7 @@ Schulman et al. 2016 (GAE), 2017 (PPO), de Witt et al. 2020 (IPPO), Yu et al. 20
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,7 @@ from covey.algorithms.credit import (
     unknown,
 )
 from covey.algorithms.ppo.records import Actor, Data, Extra, Judged, Memory, Nets, Prepared, State
+from covey.algorithms.prior import Prior
 from covey.algorithms.views import Sees, Views
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import controls, within
@@ -68,6 +70,8 @@ class PPO(Algorithm):
     """What agents learn from instead of the team's advantage."""
     team_reward: bool = eqx.field(static=True, default=False)
     """Everybody earns the mean of its group's rewards, instead of its own."""
+    prior: Prior = Prior()
+    """A policy that guides the actors."""
     shared: bool = eqx.field(static=True, default=True)
     """One actor and one critic per group, told apart by identity, instead of one per agent."""
     encoder: Encoder = Flat()
@@ -214,14 +218,18 @@ class PPO(Algorithm):
         def blank() -> Groups:
             return {name: jnp.zeros((self.spec.groups[name].size, self.units)) for name in self.groups}
 
-        return Memory(blank(), blank())
+        return Memory(blank(), blank(), self.prior.memory(key) if self.prior else ())
 
     def act(self, state, memory, now, key, step, *, explore):
         actors, obs = self.encoders.enter(state.nets.actor, self.encoders.inputs(now))
         masks, view = legal(self.spec, now), {}
         if self.units and explore:  # what a critic remembers is of use in learning only
             view = self.views.sights(now)
-        action, sample, log_prob, after = {}, {}, {}, Memory({}, {})
+        advice, advisor = (), memory.prior
+        if self.prior and explore:
+            k_prior = jax.random.fold_in(key, 1)
+            advice, advisor = self.prior.act(self.spec, self.groups, memory.prior, now, k_prior, step)
+        action, sample, log_prob, after = {}, {}, {}, Memory({}, {}, advisor)
         for name, k in zip(self.groups, jax.random.split(key, len(self.groups)), strict=True):
             policy, actor = self.policy(name), actors[name]
             after.actor[name], raw = self.members(name).step(actor.net, memory.actor[name], obs[name])
@@ -237,7 +245,11 @@ class PPO(Algorithm):
             else:
                 sample[name] = jax.vmap(policy.mode)(raw, masks[name])
             action[name] = jax.vmap(policy.action)(sample[name], masks[name])
-        return action, after, Extra(sample, log_prob, memory) if explore else ()
+        return action, after, Extra(sample, log_prob, memory, advice) if explore else ()
+
+    def with_guides(self, guide):
+        prior = self.prior.with_guide(guide, self.groups)
+        return self if prior is self.prior else dataclasses.replace(self, prior=prior)
 
     def parameters(self, state):
         return self.acting(state)
@@ -297,6 +309,7 @@ class PPO(Algorithm):
                 seen.legal,
                 extra.sample[name],
                 jnp.where(alive, extra.log_prob[name], 0.0),
+                extra.advice[name] if self.prior else (),
                 seen.said,
                 scale[name].normalize(target),
                 advantage,
@@ -460,6 +473,11 @@ class PPO(Algorithm):
                 name, log_prob, data.log_prob, data.advantage, entropy, weight, self.clip, self.entropy(step)
             )
             loss, metrics = loss + more, metrics | told
+            if self.prior:
+                apart = over(jax.vmap(policy.divergence), raw, std, data.advice, data.legal)
+                pull = masked_mean(apart, weight * self.prior.counts(data.advice))
+                loss = loss + self.prior.alpha(step) * pull
+                metrics[f"actor/{name}/prior_divergence"] = pull
         return loss, metrics
 
     def critic_loss(self, critic: Any, batch: dict[str, Data]) -> tuple[Any, Metrics]:
