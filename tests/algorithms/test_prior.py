@@ -14,8 +14,9 @@ import covey
 from covey.algorithms import ddpg, ppo
 from covey.algorithms.critics import Independent, SharedIndependent
 from covey.algorithms.prior import FusedPrior, Prior
+from covey.algorithms.self_play import SelfPlay
 from covey.core import loop
-from covey.core.algorithm import Scripted
+from covey.core.algorithm import Mixed, Scripted
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Splits
 from covey.environments import toy
@@ -262,3 +263,16 @@ def test_a_prior_for_some_of_the_agents_only():
     algorithm = ddpg.iddpg(environment.spec)
     with pytest.raises(BadInput, match="nobody guides \\['right'\\]"):
         dataclasses.replace(algorithm, prior=FusedPrior(name="left")).with_guides(lambda name: left)
+
+
+def test_priors_inside_other_algorithms():
+    """In self-play, and in a team of different algorithms."""
+    environment = toy.duel()
+    alone = {name: ddpg.iddpg(environment.spec, groups=(name,)) for name in ("left", "right")}
+    named = {name: dataclasses.replace(x, prior=FusedPrior(name="optimal")) for name, x in alone.items()}
+    found: Any = Mixed(named).with_guides(lambda name: optimal(environment))
+    assert all(part.prior.policy is not None for part in found.parts)
+    both: Any = SelfPlay(environment.spec, ("left", "right"), named["left"])
+    assert both.with_guides(lambda name: optimal(environment)).inner.prior.policy is not None
+    plain = Mixed(alone)
+    assert plain.with_guides(lambda name: optimal(environment)) is plain

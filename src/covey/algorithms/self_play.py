@@ -8,6 +8,7 @@ as_group     a trained algorithm, as whichever side it is asked for
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -203,6 +204,10 @@ class SelfPlay(Algorithm):
             return jax.tree.map(lambda ring, x: ring.at[place].set(x), past, self.inner.acting(live))
 
         return jax.lax.cond(number > step // self.every, put, lambda past: past, past)
+
+    def with_guides(self, guide):
+        inner = self.inner.with_guides(guide)
+        return self if inner is self.inner else dataclasses.replace(self, inner=inner)
 
     def parameters(self, state):
         return self.inner.parameters(state.live)
