@@ -93,6 +93,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "particle/tag": ("chase-and-flee", "chase", "flee"),
     "navigation": ("greedy-pursuit", "assignment", "best-assignment"),
     "pursuit": ("greedy-pursuit", "surround"),
+    "assembly": ("prior", "mean-shift"),
     "routing": (
         "equal",
         "ecmp",

@@ -32,6 +32,7 @@ WORLDS: dict[str, World] = {
     "toy/pictures": World("covey.environments.toy:pictures", "Two agents see how a line in a picture runs."),
     "navigation": World("covey.environments.navigation:navigation", "A few agents cover a few landmarks."),
     "pursuit": World("covey.environments.pursuit:pursuit", "Predators chase a prey that runs at random."),
+    "assembly": World("covey.environments.assembly:assembly", "Many robots spread evenly over a region of some shape."),
     "matrix/climbing": World("covey.environments.matrix:climbing", "Two players climb past a deep valley."),
     "matrix/penalty": World("covey.environments.matrix:penalty", "Two players agree, or pay."),
     "matrix/qtran": World("covey.environments.matrix:qtran", "Two players find the one joint action that pays."),
@@ -78,6 +79,9 @@ SCHEMES = {
 FILES = {"routing": ("matrices", "tunnels")}
 """Schemes whose ids name a file, and their options that may name others."""
 
+FILE_OPTIONS = {"assembly": ("shapes",)}
+"""Of ids in `WORLDS`, options that may name files beside other things; what has a suffix is a file."""
+
 
 def make(id: str, /, **options: Any) -> Any:
     """The world called `id`, with its maker's keyword `options`.
@@ -115,7 +119,14 @@ def in_folder(id: str, options: Mapping[str, Any], folder: Path) -> tuple[str, d
     def full(name: Any) -> Any:
         return str(folder / name) if isinstance(name, str) and name and (folder / name).exists() else name
 
+    def full_if_file(name: Any) -> Any:
+        if isinstance(name, (tuple, list)):
+            return tuple(map(full_if_file, name))
+        return full(name) if isinstance(name, str) and Path(name).suffix else name
+
     scheme, _, rest = id.partition(":")
+    if id in FILE_OPTIONS:
+        return id, {name: full_if_file(x) if name in FILE_OPTIONS[id] else x for name, x in options.items()}
     if id in WORLDS or scheme not in FILES:
         return id, dict(options)
     return f"{scheme}:{full(rest)}", {name: full(x) if name in FILES[scheme] else x for name, x in options.items()}

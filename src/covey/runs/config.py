@@ -165,8 +165,9 @@ def _whereabouts(document: dict[str, Any]) -> dict[str, Any]:
     """Where training found what the names stand for: `folder`, of relative file names, and `path`, of modules."""
     homes = [modules.home(name.module) for name in trusting.foreign(document)]
     found = {"path": list(dict.fromkeys(str(folder) for folder in homes if folder is not None))} if homes else {}
-    scheme = document["environment"].get("id", "").partition(":")[0]
-    return found | ({"folder": str(Path.cwd())} if scheme in environments.FILES else {})
+    id = document["environment"].get("id", "")
+    named = id in environments.FILE_OPTIONS or id.partition(":")[0] in environments.FILES
+    return found | ({"folder": str(Path.cwd())} if named else {})
 
 
 def fingerprint(config: Config) -> dict[str, str]:
