@@ -14,7 +14,7 @@ from covey.core.environment import Reference
 from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments import plane
 from covey.environments.assembly import drawing, rewards
-from covey.environments.assembly.memory import memory_plan
+from covey.environments.assembly.memory import StepMemory, step_memory
 from covey.environments.assembly.metrics import FINAL, measures
 from covey.environments.assembly.physics import WALL, moved
 from covey.environments.assembly.rules import MeanShift, Prior
@@ -150,9 +150,9 @@ class Assembly(eqx.Module):
         `history` lists earlier states."""
         drawing.draw(axes, state, now, self.radius, self.time_limit, history)
 
-    def memory_plan(self) -> dict[str, int]:
-        """Bytes that a step takes in each lane, by what they are for (`memory`)."""
-        return memory_plan(self.robots, self.bank.cell.shape[-2], self.spec)
+    def memory_plan(self) -> StepMemory:
+        """Bytes that a step takes in each lane."""
+        return step_memory(self.robots, self.bank.cell.shape[-2], self.spec)
 
     @property
     def _listed(self) -> int:

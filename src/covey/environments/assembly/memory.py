@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from covey.core.types import Spec
 from covey.environments.assembly.sensing import PIECE
 from covey.environments.assembly.shapes import WORD
 
-NUMBER = 4  # bytes of a float32 and an int32
+NUMBER = 4  # bytes of a float32, an int32 and a word of a mask
 
 
-def memory_plan(robots: int, cells: int, spec: Spec) -> dict[str, int]:
-    """Bytes of the arrays of a step in each lane, by what they are for.
+class StepMemory(NamedTuple):
+    """Bytes of the arrays of one step in one lane, by what they are for."""
 
-    A program keeps what is in `shown`. Of the rest it needs the largest at a time, or a little more.
-    """
+    observations: int  # [N, D]
+    pairs: int  # [N, N]  distances between robots, and pushes
+    distances: int  # [C, n]  of the n robots of a piece from all cells, and which cells they sense
+    listing: int  # [K, n]  ranks and numbers of the cells they list, and masks in words
+
+    @property
+    def peak(self) -> int:
+        """What is there at the same time at most: the observations, and robots' pairs or a piece's cells."""
+        return self.observations + max(self.pairs, self.distances + self.listing)
+
+
+def step_memory(robots: int, cells: int, spec: Spec) -> StepMemory:
+    """The plan for `robots` and regions that are padded to so many `cells`."""
     group = spec.groups["robot"]
     listed = group.obs[-1].shape[0]
-    each = -(-robots // -(-robots // PIECE))
-    return {
-        "shown": NUMBER * robots * group.obs_size,  # observations
-        "pairs": 2 * NUMBER * robots * robots,  # distances between robots, and what follows from them
-        "distances": 2 * NUMBER * each * cells,  # of a piece of the robots from all cells, and what follows from them
-        "listing": 6 * NUMBER * each * listed + 3 * NUMBER * each * cells // WORD,  # ranks of cells, words of masks
-    }
+    piece = -(-robots // -(-robots // PIECE))
+    return StepMemory(
+        observations=NUMBER * robots * group.obs_size,
+        pairs=2 * NUMBER * robots**2,
+        distances=2 * NUMBER * piece * cells,
+        listing=6 * NUMBER * piece * listed + 3 * NUMBER * piece * cells // WORD,
+    )
