@@ -49,7 +49,7 @@ def assembly(
     Args:
         robots: How many robots, from 2 to 200.
         time_limit: Length of an episode, in steps.
-        shapes: One of these is drawn for each episode, or always the only one: names (star, L, T, R, O, A, B, E, circle, square), PNG files
+        shapes: One of these is drawn for each episode: names (star, L, T, R, O, A, B, E, circle, square), PNG files
             (dark is inside) or `.npy` files of bool [H, W].
         collision_radius: Robots collide within twice this distance, and occupy cells within it, in plane units. "auto":
             discs of this radius have the area of the smallest region together, as in the paper's code.

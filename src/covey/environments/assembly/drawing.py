@@ -25,9 +25,9 @@ def draw(axes: Any, state: Any, now: TimeStep, radius: float, time_limit: int, h
     collided, inside = apart.min(1) < 2 * radius, np.asarray(state.inside)
     color = np.where(collided, BAD, np.where(inside, INSIDE, OUTSIDE))
 
-    left = f"step {int(state.clock)} of {time_limit}"
     earning = int((np.asarray(now.reward["robot"]) > 0).sum())
-    plane.canvas(axes, 1.0, left, f"covered {(far < radius).mean():.0%}, in the region {inside.mean():.0%}, {earning} earn")
+    shares = f"covered {(far < radius).mean():.0%}, in the region {inside.mean():.0%}"
+    plane.canvas(axes, 1.0, f"step {int(state.clock)} of {time_limit}", f"{shares}, {earning} earn")
     for drawn in [*axes.patches, *axes.collections]:
         drawn.remove()
     room = 1.01 * max(WALL, np.abs(cell).max() + side)
@@ -40,14 +40,12 @@ def draw(axes: Any, state: Any, now: TimeStep, radius: float, time_limit: int, h
     )
     if history:
         path = np.stack([np.asarray(earlier.position) for earlier in history[-TRAIL:]] + [position], axis=1)
-        axes.add_collection(LineCollection(list(path), colors=color, alpha=0.35, linewidths=1.0, zorder=3))
-    disc = {"units": "xy", "offsets": position, "offset_transform": axes.transData}
-    size = np.full(len(position), 2 * radius)
-    ring = EllipseCollection(size, size, size * 0, facecolors="none", edgecolors=color, linewidths=0.9, zorder=4, **disc)
-    size = np.full(len(position), 2 * BODY)
-    body = EllipseCollection(size, size, size * 0, facecolors=color, edgecolors="white", linewidths=0.5, zorder=5, **disc)
-    axes.add_collection(ring)
-    axes.add_collection(body)
+        axes.add_collection(LineCollection(list(path), colors=plane.FAINT, alpha=0.4, linewidths=1.0, zorder=3))
+    ring = {"facecolors": "none", "edgecolors": color, "linewidths": 0.9, "zorder": 4}
+    body = {"facecolors": color, "edgecolors": "white", "linewidths": 0.5, "zorder": 5}
+    for of, style in ((radius, ring), (BODY, body)):
+        width, place = np.full(len(position), 2 * of), {"offsets": position, "offset_transform": axes.transData}
+        axes.add_collection(EllipseCollection(width, width, 0 * width, units="xy", **place, **style))
 
 
 def _turn(heading: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ In a step of `DT` seconds, with the forces F of where the robots are before it,
 
     v' = clip(v + F / m dt, ±top speed)        x' = x + v' dt
 
-F is the action, the push of robots that overlap, k · max(0, 2 r - d) along the line between them, and that of the walls,
-k_w · depth - c_w · v on an axis where a robot is in contact with one.
+F is the action, the push of robots that overlap, k · max(0, 2 r - d) along the line between them, and that of the
+walls, k_w · depth - c_w · v on an axis where a robot is in contact with one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a robot earns: 1 where three conditions hold after the step, else 0 (section 1.9 of the specification).
+"""What a robot earns: 1 where three conditions hold after the step, else 0.
 
-It is in the region; no neighbor that it lists is nearer than `avoid`; and it stands in the middle of the free cells that
-it lists: the mean of their positions, relative to its own, is shorter than `tolerance`.
+It is in the region; no neighbor that it lists is nearer than `avoid`; and it stands in the middle of the free cells
+that it lists: the mean of their positions, relative to its own, is shorter than `tolerance`.
 """
 
 from __future__ import annotations

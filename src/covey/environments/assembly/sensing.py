@@ -1,9 +1,9 @@
 """What robots sense: their nearest neighbors, the cell of the region they head for, and free cells around them.
 
 Cells are occupied where a robot is within the collision radius r of them. The paper's code removes from what robot i
-senses, within a radius R, the cells that are occupied by robots j within R + r of it. Those are all occupied cells that i
-could sense, since |p_j - p_i| ≤ |c_k - p_j| + |c_k - p_i|. So one row [C] says for everybody which cells are occupied,
-and nothing here grows with N² C.
+senses, within a radius R, the cells that are occupied by robots j within R + r of it. Those are all occupied cells
+that i could sense, since |p_j - p_i| ≤ |c_k - p_j| + |c_k - p_i|. So one row [C] says for everybody which cells are
+occupied, and nothing here grows with N² C.
 
 Arrays of cells and robots are [C, n]. Robots are innermost, because processors work on many of them at once there, and
 they are taken `PIECE` at a time, so that no array grows with N C either.

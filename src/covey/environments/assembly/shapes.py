@@ -71,8 +71,8 @@ def cut(outline: np.ndarray, name: str) -> Region:
     extent = np.ptp(corner, axis=0) / max(np.ptp(corner[:, 1]), 1)  # in heights
     if extent[0] > WIDEST:
         raise BadInput(
-            f"the shape in {name} is {extent[0]:.1f} times as wide as high, and it is made {HEIGHT:g} high: it fits into "
-            f"the arena up to {WIDEST:g} times."
+            f"the shape in {name} is {extent[0]:.1f} times as wide as high, and it is made {HEIGHT:g} high: it fits "
+            f"into the arena up to {WIDEST:g} times."
         )
     scale = HEIGHT / np.ptp(corner[:, 1])
     cell = scale * (corner - corner.mean(0))
@@ -125,7 +125,8 @@ def _box(at: tuple, left: float, right: float, low: float, high: float) -> np.nd
 
 def _disc(at: tuple, center: tuple[float, float], *radius: float) -> np.ndarray:
     """A disc, or an ellipse with two radii."""
-    return sum(((z - c) / r) ** 2 for z, c, r in zip(at, center, (radius * 2)[:2], strict=True)) <= 1.0
+    x, y = ((z - c) / r for z, c, r in zip(at, center, (radius * 2)[:2], strict=True))
+    return x**2 + y**2 <= 1.0
 
 
 def _polygon(at: tuple, *corners: tuple[float, float]) -> np.ndarray:
