@@ -109,7 +109,17 @@ class Assembly(eqx.Module):
         position = scatter(k_robots, self.robots)
         velocity = jax.random.uniform(k_velocity, (self.robots, 2), minval=-START_SPEED, maxval=START_SPEED)
         nobody = jnp.zeros(self.robots, bool)
-        return self._show(AssemblyState(jnp.int32(0), position, velocity, nobody, shape, heading, center, region))
+        state = AssemblyState(
+            clock=jnp.int32(0),
+            position=position,
+            velocity=velocity,
+            inside=nobody,
+            shape=shape,
+            heading=heading,
+            center=center,
+            region=region,
+        )
+        return self._show(state)
 
     def step(self, key: Any, state: AssemblyState, action: Groups) -> tuple[AssemblyState, TimeStep]:
         position, velocity = moved(state.position, state.velocity, action["robot"])
