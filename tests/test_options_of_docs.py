@@ -179,7 +179,7 @@ REFUSED = {
     ("vdn", "current-episode"): "needs `horizon` 1",
 }
 REFUSED |= {("qmix", kind): words for (_, kind), words in REFUSED.items()}
-REFUSED |= {(id, "current-episode"): "needs `horizon` 1" for id in ("iql", "mfq")}
+REFUSED |= {(id, "current-episode"): "needs `horizon` 1" for id in ("iql", "mfq", "lamarl")}
 """Kinds that do not go with the rest of what is tuned, and what their sentence says."""
 
 

@@ -65,12 +65,12 @@ def form_of(value: Any, taken: Collection[str] = (), of: Setting | None = None, 
     setting that holds it, and what is said about that.
     """
     docs, entries = field_docs(type(value)), []
-    if of is not None and of.takes_a_name:
-        named = type(value).by_name
-        entries.append(Entry(KIND, str, getattr(value, named), of.name, f"{doc} {docs[named]}"))
-    elif of is not None and of.kinds:
+    if of is not None and of.kinds:
         choice = Literal[tuple(of.kinds)]  # type: ignore[valid-type]
         entries.append(Entry(KIND, choice, kebab(type(value)), of.name, summary(type(value))))
+    elif of is not None and of.takes_a_name:
+        named = type(value).by_name
+        entries.append(Entry(KIND, str, getattr(value, named), of.name, f"{doc} {docs[named]}"))
     elif of is not None and of.takes_a_number:
         entries.append(
             Entry(KIND, float | None, None, of.name, f"{doc} {summary(type(value))}", "(one number: constant)")

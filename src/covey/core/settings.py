@@ -40,7 +40,7 @@ class Setting(NamedTuple):
     @property
     def kinds(self) -> dict[str, type]:
         """The parts that may stand here, by name; none where there is no choice."""
-        return kinds(self.hint, self.value) if self.is_part else {}
+        return kinds(self.hint, self.value) if self.is_part and not self.takes_a_name else {}
 
     @property
     def takes_a_number(self) -> bool:
