@@ -18,6 +18,7 @@ from covey.algorithms.self_play import SelfPlay
 from covey.core import loop
 from covey.core.algorithm import Mixed, Scripted
 from covey.core.errors import BadInput
+from covey.core.settings import with_settings
 from covey.core.types import Box, Discrete, Splits
 from covey.environments import toy
 from covey.learning.exploration import Gaussian
@@ -55,7 +56,8 @@ def rollout(environment: Any, algorithm: Any, horizon: int = 5) -> Any:
     return jax.tree.map(lambda x: x[:, 0], steps)
 
 
-@pytest.mark.parametrize("world", [pytest.param(x, marks=[pytest.mark.slow] * (x != "graph")) for x in WORLDS])
+@pytest.mark.slow
+@pytest.mark.parametrize("world", WORLDS)
 def test_a_prior_of_no_weight_changes_no_bit_of_an_update(world):
     """Operation by operation: two programs may round differently."""
     environment = WORLDS[world]()
@@ -219,13 +221,16 @@ QUICK = {"steps": 8, "envs": 2, "episodes": 2, "quiet": True}
 TINY = {"width": 8, "replay.capacity": 64, "replay.batch": 8, "warmup": 0, "horizon": 2}
 
 
-def test_a_rule_by_name_and_again_from_the_run(tmp_path):
-    settings = TINY | {"prior": "optimal", "prior.alpha": 0.3, "prior.episodes": 0.5}
-    covey.train("iddpg", "toy/continuous", settings=settings, out=tmp_path / "run", **QUICK)
-    text = (tmp_path / "run" / "config.yaml").read_text()
+def test_a_rule_by_name_and_again_from_the_file(tmp_path):
+    environment = toy.continuous()
+    settings = {"prior": "optimal", "prior.alpha": 0.3, "prior.episodes": 0.5}
+    algorithm = with_settings(ddpg.iddpg(environment.spec), settings, "iddpg")
+    made = config.Config(algorithm, environment, config.Origin("toy/continuous", {}, "iddpg"))
+    config.write(made, tmp_path / "config.yaml")
+    text = (tmp_path / "config.yaml").read_text()
     assert "name: optimal" in text
     assert "policy" not in text
-    found: Any = config.read(tmp_path / "run" / "config.yaml").algorithm
+    found: Any = config.read(tmp_path / "config.yaml").algorithm
     assert isinstance(found.prior.guide.inner, Scripted)
     assert (found.prior.alpha, found.prior.episodes) == (constant(0.3), 0.5)
 

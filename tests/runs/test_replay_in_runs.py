@@ -119,6 +119,7 @@ def as_before(folder) -> None:
         file.write_text(json.dumps(about))
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_opened(tmp_path):
     environment = covey.make("toy/discrete")
     run = train(learner(environment.spec), environment, steps=24, episodes=4, quiet=True, out=tmp_path / "run")
