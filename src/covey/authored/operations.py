@@ -75,6 +75,33 @@ def _sort_cost(shapes: list[tuple[int, ...]], params: dict[str, Any]) -> int:
     return len(shapes) * size * max(1, size.bit_length())
 
 
+def _reduced(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    def call(x: Any, *, axes: Any) -> Any:
+        if len(set(axes)) < len(axes) or not all(0 <= axis < x.ndim for axis in axes):
+            raise ValueError("no such axes")
+        return reduce(x, axes)
+
+    return call
+
+
+def _cumlogsumexp(x: Any, *, axis: int, reverse: bool) -> Any:
+    if x.dtype != jnp.float32:
+        raise TypeError("of floats only")
+    return lax.cumlogsumexp(x, axis, reverse)
+
+
+def _top_k(x: Any, *, k: int, axis: int) -> Any:
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError("no such axis")
+    return [jnp.moveaxis(y, -1, axis) for y in lax.top_k(jnp.moveaxis(x, axis, -1), k)]
+
+
+def _reshape(x: Any, *, new_sizes: Any) -> Any:
+    if math.prod(new_sizes) != x.size:  # JAX leaves that to the compiler
+        raise ValueError("another number of elements")
+    return lax.reshape(x, new_sizes)
+
+
 def _split(x: Any, *, sizes: Any, axis: int) -> Any:
     if min(sizes) < 0:
         raise ValueError("sizes below 0")
@@ -90,11 +117,11 @@ def _rounded(x: Any, *, rounding_method: int) -> Any:
 
 
 def _dynamic_slice(x: Any, *starts: Any, slice_sizes: Any) -> Any:
-    return lax.dynamic_slice(x, starts, slice_sizes)
+    return lax.dynamic_slice(x, starts, slice_sizes, allow_negative_indices=False)
 
 
 def _dynamic_update_slice(x: Any, update: Any, *starts: Any) -> Any:
-    return lax.dynamic_update_slice(x, update, starts)
+    return lax.dynamic_update_slice(x, update, starts, allow_negative_indices=False)
 
 
 def _along(search: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,12 +150,13 @@ ELEMENTWISE = {
 """Of which a function of `jax.lax` has the name, with the number of operands."""
 
 REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or")
-CUMULATIVE = ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")
+CUMULATIVE = ("cumsum", "cumprod", "cummax", "cummin")
 
 OPERATIONS: dict[str, Operation] = {
     **{name: _same(getattr(lax, name), count) for name, count in ELEMENTWISE.items()},
-    **{name: _same(getattr(lax, name), axes="ints") for name in REDUCTIONS},
+    **{name: _same(_reduced(getattr(lax, name)), axes="ints") for name in REDUCTIONS},
     **{name: _same(getattr(lax, name), axis="int", reverse="bool") for name in CUMULATIVE},
+    "cumlogsumexp": _same(_cumlogsumexp, axis="int", reverse="bool"),
     "and": _same(lax.bitwise_and, 2),
     "or": _same(lax.bitwise_or, 2),
     "xor": _same(lax.bitwise_xor, 2),
@@ -144,7 +172,7 @@ OPERATIONS: dict[str, Operation] = {
     "sort": Operation(
         _sort, (1, 8), {"dimension": "int", "is_stable": "bool", "num_keys": "int"}, _sort_cost
     ),
-    "top_k": Operation(lax.top_k, (1, 1), {"k": "int", "axis": "int"}, _sort_cost),
+    "top_k": Operation(_top_k, (1, 1), {"k": "int", "axis": "int"}, _sort_cost),
     "dot_general": Operation(
         _dot_general,
         (2, 2),
@@ -152,7 +180,7 @@ OPERATIONS: dict[str, Operation] = {
         _dot_cost,
     ),
     "broadcast_in_dim": _same(lax.broadcast_in_dim, shape="ints", broadcast_dimensions="ints"),
-    "reshape": _same(lax.reshape, new_sizes="ints"),
+    "reshape": _same(_reshape, new_sizes="ints"),
     "squeeze": _same(lax.squeeze, dimensions="ints"),
     "transpose": _same(lax.transpose, permutation="ints"),
     "rev": _same(lax.rev, dimensions="ints"),

@@ -255,6 +255,8 @@ def _check_loop(node: ast.AST, source: ast.expr) -> None:
 
 
 def _check_attribute(node: ast.Attribute) -> None:
+    if isinstance(node.value, ast.Attribute):
+        _check_attribute(node.value)  # first, because it says more
     module, name = _module_of(node.value), node.attr
     allowed = METHODS if module is None else MODULES[module]
     if name not in allowed:
