@@ -256,7 +256,10 @@ TRANSLATED = {
 
 NUMERIC = {
     "not a number at zero distance": (returning("gap[0] / jnp.linalg.norm(gap[0]) * 0.2"), "not finite"),
-    "logarithm of zero": (returning("jnp.clip(jnp.log(jnp.abs(gap[0, 0])), 0.0, 1.0)", reward=True), "not finite"),
+    "logarithm of zero": (
+        returning("jnp.clip(-gap[0, 0] * jnp.log(jnp.abs(gap[0, 0])), 0.0, 1.0)", reward=True),
+        "not finite",
+    ),
     "beyond the bounds": (returning("gap[0]"), "must stay in [-0.25, 0.25]"),
     "always at the bounds": (returning("jnp.where(gap[0] > 0, 0.25, -0.25)"), "stands at its bounds"),
     "a constant prior": (returning("jnp.array([0.1, 0.1])"), "is the same on all"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +22,10 @@ AWKWARD = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-38, -1e38,
 
 def floats(*shape: int) -> np.ndarray:
     """Numbers of every size, with those at the edges among them, [10_000, *shape]."""
-    draws = np.random.default_rng(len(shape)).normal(size=(COUNT, *shape)) * 10.0 ** np.arange(COUNT).reshape(
-        -1, *[1] * len(shape)
-    ) ** 0.25
+    draws = (
+        np.random.default_rng(len(shape)).normal(size=(COUNT, *shape))
+        * 10.0 ** np.arange(COUNT).reshape(-1, *[1] * len(shape)) ** 0.25
+    )
     values = draws.astype(np.float32)
     values.reshape(COUNT, -1)[: len(AWKWARD)] = AWKWARD[:, None]
     values.reshape(COUNT, -1)[len(AWKWARD) : 2 * len(AWKWARD), 0] = AWKWARD
@@ -43,9 +45,9 @@ ADDED = lax.ScatterDimensionNumbers((), (0,), (0,))
 
 DIRECT = {
     **{name: (getattr(lax, name), [floats(3)] * count) for name, count in ELEMENTWISE.items()},
-    **{name: (lambda x, f=getattr(lax, name): f(x, (1,)), [floats(2, 3)]) for name in REDUCTIONS[:4]},
-    **{name: (lambda x, f=getattr(lax, name): f(x, (0,)), [truths(2, 3)]) for name in REDUCTIONS[4:]},
-    **{name: (lambda x, f=getattr(lax, name): f(x, 1, reverse=True), [floats(2, 3)]) for name in CUMULATIVE},
+    **{name: (partial(getattr(lax, name), axes=(1,)), [floats(2, 3)]) for name in REDUCTIONS[:4]},
+    **{name: (partial(getattr(lax, name), axes=(0,)), [truths(2, 3)]) for name in REDUCTIONS[4:]},
+    **{name: (partial(getattr(lax, name), axis=1, reverse=True), [floats(2, 3)]) for name in CUMULATIVE},
     "cumlogsumexp": (lambda x: lax.cumlogsumexp(x, 1), [floats(2, 3)]),
     **{name: (f, [wholes(3), wholes(3)]) for name, f in LOGIC.items()},
     "not": (lax.bitwise_not, [truths(3)]),

@@ -177,7 +177,7 @@ class _Reader(NamedTuple):
         constants = tuple(self.constant(x) for x in self.list(entries["constants"], MOST_INPUTS, "constants"))
         types = [*inputs, *(Type(str(x.dtype), x.shape) for x in constants)]
         equations = []
-        for number, entry in enumerate(self.list(entries["equations"], self.limits.equations, "equations")):
+        for number, entry in enumerate(self.list(entries["equations"], 10 * self.limits.equations, "equations")):
             reader = self._replace(place=f"equation {number} of {self.place}")
             equation = reader.equation(entry, types)
             equations.append(equation)

@@ -1,0 +1,67 @@
+"""At play: a prior that heads for its goal beats chance, one that flees does not, and rewards tell them apart."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from covey.authored.encoding import encoded
+from covey.authored.gates import Authored
+from covey.authored.limits import Limits
+from covey.authored.program import read_program
+from covey.authored.refusal import Refused
+from covey.authored.trial import demand_useful, trial
+
+
+def authored(contract, sign=1.0, near=1.0):
+    """A prior that goes to (or from) the nearest landmark, and a reward within `near` of one."""
+    names = [field.name for field in contract.view]
+
+    def prior(*values):
+        gap = 10.0 * values[names.index("landmarks")]
+        distance = jnp.sqrt((gap**2).sum(-1) + 1e-12)
+        return [sign * 0.25 * gap[distance.argmin()] / distance.min()]
+
+    def reward(*values):
+        distance = jnp.sqrt((values[names.index("landmarks")] ** 2).sum(-1)) * 10.0
+        return [jnp.where((distance.min() < near) == (near > 0), 1.0, 0.0)]
+
+    shapes = [jax.ShapeDtypeStruct(kind.shape, kind.dtype) for kind in contract.inputs]
+    traced = {"prior_policy": prior, "reward": reward}
+    documents = {name: encoded(jax.make_jaxpr(function)(*shapes)) for name, function in traced.items()}
+    programs = {name: read_program(document, Limits()) for name, document in documents.items()}
+    return Authored(contract, documents, programs, ())
+
+
+@pytest.fixture(scope="module")
+def found(navigation, contract):
+    return trial(navigation, authored(contract), jax.random.key(0), lanes=32)
+
+
+def test_a_good_prior_is_useful(found):
+    assert found.prior_return > found.random_return + 0.5
+    assert found.prior_reward > found.random_reward
+    assert found.preferred > 0.9
+    assert found.prior_measures["distance"] < found.random_measures["distance"]
+    demand_useful(found)
+
+
+USELESS = {
+    "a prior that flees": ({"sign": -1.0}, "it has to beat it"),
+    "a reward for everybody": ({"near": 20.0}, "ask for more"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "words"), USELESS.values(), ids=USELESS)
+def test_what_is_not_useful(how, words, navigation, contract):
+    found = trial(navigation, authored(contract, **how), jax.random.key(0), lanes=32)
+    with pytest.raises(Refused, match=words) as caught:
+        demand_useful(found)
+    assert caught.value.gate == "G6"
+
+
+def test_a_reward_that_prefers_chance(found):
+    with pytest.raises(Refused, match="prefers the prior"):
+        demand_useful(found._replace(preferred=0.2))
