@@ -63,7 +63,7 @@ ATTEMPTS = {
     "open a socket of the kernel": "socket.socket(16, socket.SOCK_RAW)",
     "open a pair of sockets": "socket.socketpair()",
     "start a process": "os.fork() or os._exit(0)",
-    "start a program": "os.posix_spawn('/usr/bin/true', ['true'], {{}})",
+    "start a program": "os.posix_spawn(sys.executable or '/usr/bin/true', ['true'], {{}})",
     "become root": "os.setuid(0)",
     "change the root": "os.chroot('/usr')",
     "use a file left open": "[os.fstat(k) for k in range(3, 64)]",

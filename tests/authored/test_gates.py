@@ -12,7 +12,7 @@ from sources import EXTRACTED, GREEDY, NUMERIC, PARSED, PURSUE, STATIC, TRACED, 
 
 import covey
 from covey.authored.contract import contract_of
-from covey.authored.gates import GATES, blocks, examine, extracted, said
+from covey.authored.gates import GATES, blocks, examine, extracted, read_authored, said
 from covey.authored.limits import Limits
 from covey.authored.refusal import Refused
 from covey.authored.rollouts import sampled_views
@@ -183,6 +183,20 @@ def test_isolation_can_be_given_up_by_name(contract, views, monkeypatch):
     assert admission.demand().goals == ("close",)
 
 
+DOCUMENTS = {
+    "nothing": (None, "does not hold both programs"),
+    "one program": ({"programs": {"reward": {}}, "goals": []}, "does not hold both programs"),
+    "programs of nothing": ({"programs": {"prior_policy": {}, "reward": {}}, "goals": []}, "exactly the entries"),
+    "goals of no name": ({"programs": {"prior_policy": {}, "reward": {}}, "goals": [1]}, "sub-goals must be"),
+    "more than that": ({"programs": {"prior_policy": {}, "reward": {}}, "goals": [], "source": ""}, "does not hold"),
+}
+
+
+@pytest.mark.parametrize(("document", "words"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_documents_that_hold_no_functions(document, words, contract):
+    refused("G4", words, lambda: read_authored(document, contract))
+
+
 def test_a_refusal_can_be_demanded(contract, views):
     with pytest.raises(BadInput, match="no function"):
         examine("", contract, views).demand()
@@ -216,6 +230,8 @@ def test_admitted_functions_are_what_was_written(name, options, source, goals, i
     assert admission.report.passed == ["cage", "G0", "G1", "G2", "G3", "G4", "G5"]
     assert admission.report.warnings == []
     assert authored.goals == goals
+    kept = read_authored(json.loads(json.dumps(authored.document())), contract)
+    assert kept.programs["reward"].outputs == authored.programs["reward"].outputs
     written = direct(source)
 
     def seen(*values):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import random
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -262,6 +264,47 @@ def test_digests_are_of_the_content():
     assert digest(GOOD) != digest(change(["outputs"], [4]))
 
 
+VALUES = [None, True, -1, 0, 1, 3, 10**9, 2**31, 10**400, 1.5, float("inf"), float("nan"), "", "x", "int32", "add",
+          "scan", "gather", [], {}, [[]], [0], ["float32", [3]], ["float32", 1.0]]  # fmt: skip
+
+
+def places(value, path=()):
+    """The path of every entry of a document."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, entry in entries:
+        yield (*path, name)
+        yield from places(entry, (*path, name))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_changed_is_refused_or_sound(seed):
+    """No entry that is replaced, lost or doubled leads to anything but a refusal or a program that is traced again."""
+    draw = random.Random(seed)
+    whole = GOOD | {"equations": [*GOOD["equations"], scan()]}
+    refused = 0
+    for _ in range(250):
+        forged = copy.deepcopy(whole)
+        way: Any
+        *way, last = draw.choice(list(places(forged)))
+        owner: Any = forged
+        for step in way:
+            owner = owner[step]
+        match draw.choice(["replace", "replace", "lose", "double"]):
+            case "replace":
+                owner[last] = copy.deepcopy(draw.choice(VALUES))
+            case "lose":
+                del owner[last]
+            case _ if isinstance(owner, list):
+                owner.insert(int(last), copy.deepcopy(owner[-1]))
+        try:
+            program = read_program(forged, Limits())
+        except Refused:
+            refused += 1
+        else:
+            jax.eval_shape(rebuilt(program), *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in program.inputs))
+    assert 150 < refused < 250
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What is traced comes back
 
@@ -332,6 +375,7 @@ def test_derivatives_are_of_the_equations():
     def function(x):
         return jnp.sum(jnp.tanh(x) ** 2 / (1.0 + x * x))
 
+    assert jax.grad(lambda y: through(jax.nn.relu, y)(y)[0])(jnp.float32(0.0)) == 0.5  # and not 0: `max` has a tie
     x = np.linspace(-2, 2, 7, dtype=np.float32)
     made = through(function, x)
     np.testing.assert_allclose(jax.grad(lambda y: made(y)[0])(x), jax.grad(function)(x), rtol=1e-6)

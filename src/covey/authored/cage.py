@@ -10,6 +10,7 @@ limits anything, and limits on processes do not bind root: the filter forbids pr
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import selectors
@@ -36,14 +37,16 @@ BOOT = "import sys; sys.path += sys.argv[2:]; import runpy; runpy.run_module(sys
 PACKAGES = ("numpy", "jax", "jaxlib")
 ENVIRONMENT = {
     "HOME": "/empty",
-    "PATH": "/usr/bin",
     "LC_ALL": "C.UTF-8",
     "JAX_PLATFORMS": "cpu",
     "OMP_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 """All that a child finds in its environment."""
+
+
+LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
+"""The system's, which the interpreter and the packages are linked with."""
 
 
 class Isolation(NamedTuple):
@@ -66,16 +69,19 @@ class Job(NamedTuple):
     gate: str
 
 
+@functools.cache
 def isolation() -> Isolation | None:
-    """Bubblewrap as it is installed here, the system's before the package's; None where it or the filter is missing."""
+    """Bubblewrap as it is installed here, the system's before the package's; None where it is missing or cannot run."""
     program, sieve = _bwrap(), seccomp_filter()
     if program is None or sieve is None or not sys.platform.startswith("linux"):
         return None
     try:
         run = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
+        found = Isolation(program, run.stdout.strip(), sieve)
+        trial = answered(command("", found, "print(1)"), b"", Job("", {}, 10.0, "cage"), Limits(), found)
+    except (OSError, subprocess.SubprocessError, Refused):
         return None
-    return Isolation(program, run.stdout.strip(), sieve)
+    return found if trial == b"1\n" else None
 
 
 def _bwrap() -> str | None:
@@ -96,9 +102,9 @@ def demand_isolation(give_up_isolation: bool) -> Isolation | None:
     if found is None:
         raise Refused(
             "cage",
-            "text of a language model is not run here, because no isolation is available: run `pip install "
-            "'covey[authored]'` on Linux (x86_64 or aarch64), or accept with `give_up_isolation=True` that the text "
-            "can do whatever you can.",
+            "text of a language model is not run here, because bubblewrap is missing or cannot run: `pip install "
+            "'covey[authored]'` on Linux (x86_64 or aarch64), or accept with `give_up_isolation=True` that the text can do "
+            "whatever you can.",
         )
     return found
 
@@ -121,8 +127,8 @@ def ask(job: Job, limits: Limits, isolated: Isolation | None) -> Any:
         raise Refused(job.gate, f"the child's answer is refused: {error}.") from error
 
 
-def command(module: str, isolated: Isolation | None) -> list[str]:
-    """The command line of a child, without the filter's descriptor."""
+def command(module: str, isolated: Isolation | None, boot: str | None = None) -> list[str]:
+    """The command line of a child; `{filter}` stands for the filter's descriptor."""
     packages = [str(path) for path in sorted(package_folders())]
     python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
     inner = [
@@ -133,7 +139,7 @@ def command(module: str, isolated: Isolation | None) -> list[str]:
         "-X",
         "utf8",
         "-c",
-        BOOT,
+        boot or BOOT,
         module,
         str(Path(covey.__file__).parents[1]),
         *packages,
@@ -142,7 +148,7 @@ def command(module: str, isolated: Isolation | None) -> list[str]:
         return inner
     cage = [isolated.bwrap, "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--clearenv"]
     cage += ["--uid", "65534", "--gid", "65534", "--hostname", "cage", "--cap-drop", "ALL"]
-    for folder in ("/usr", "/lib", "/lib64", "/bin", "/sbin"):
+    for folder in LIBRARIES:
         if os.path.islink(folder):
             cage += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
@@ -190,9 +196,9 @@ def answered(line: list[str], request: bytes, job: Job, limits: Limits, isolated
         threading.Thread(target=_feed, args=(process, request), daemon=True).start()
         return _collected(process, time.monotonic() + job.seconds, job, limits)
     finally:
-        with contextlib.suppress(ProcessLookupError):
+        if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)  # with bwrap ends its process namespace, and all that is in it
-        process.wait()
+            process.wait()
         assert process.stdout is not None
         process.stdout.close()
 

@@ -91,6 +91,22 @@ class Authored(NamedTuple):
         seen = [jnp.asarray(view[field.name], jnp.float32) for field in self.contract.view]
         return [*seen, *(jnp.float32(constants[name]) for name, _ in self.contract.constants)]
 
+    def document(self) -> dict[str, Any]:
+        """As JSON, to be kept with a run: `read_authored` gives the functions back."""
+        return {"programs": self.documents, "goals": list(self.goals)}
+
+
+def read_authored(document: Any, contract: Contract, limits: Limits | None = None) -> Authored:
+    """The functions of a document that was kept, checked as if a child had sent it: Refused (G4) where it is forged."""
+    programs = document.get("programs") if isinstance(document, dict) else None
+    if not isinstance(programs, dict) or set(document) != {"programs", "goals"} or set(programs) != set(FUNCTIONS):
+        raise Refused("G4", "the document does not hold both programs and the names of the sub-goals.")
+    goals = goal_names(document["goals"])
+    read = {name: read_program(programs[name], limits or Limits()) for name in FUNCTIONS}
+    for name, program in read.items():
+        contract.check(name, program, goals if name == "reward" else [])
+    return Authored(contract, programs, read, tuple(goals))
+
 
 class Admission(NamedTuple):
     """The outcome of an examination: `authored` is None where a gate refused."""
@@ -132,10 +148,14 @@ def _examined(
     source = extracted(answer, limits)
     report.source_sha256 = hashlib.sha256(source.encode()).hexdigest()
     report.passed.append("G0")
-    documents, goals = _timed(report, "trace", lambda: translated(source, contract, limits, isolated, report))
-    programs = _timed(report, "check", lambda: checked(documents, goals, contract, limits, report))
-    _timed(report, "numbers", lambda: numbers(documents, contract, views, limits, isolated, report))
-    return Authored(contract, documents, programs, tuple(goals))
+    document = _timed(report, "trace", lambda: translated(source, contract, limits, isolated, report))
+    authored = _timed(report, "check", lambda: read_authored(document, contract, limits))
+    report.passed.append("G4")
+    for name, program in authored.programs.items():
+        report.program_sha256[name] = digest(authored.documents[name])
+        report.program[name] = {"equations": len(program.equations), "work": program.work}
+    _timed(report, "numbers", lambda: numbers(authored, views, limits, isolated, report))
+    return authored
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -181,8 +201,8 @@ def blocks(answer: str) -> list[tuple[str, str]]:
 
 def translated(
     source: str, contract: Contract, limits: Limits, isolated: Isolation | None, report: Report
-) -> tuple[dict[str, Any], list[str]]:
-    """G1 to G3, in the child: the programs as it reports them, unchecked, and the names of the sub-goals."""
+) -> dict[str, Any]:
+    """G1 to G3, in the child: the programs and the names of the sub-goals as it reports them, unchecked."""
     request = {"source": source, "contract": contract.document()}
     try:
         answer = said(ask(Job("covey.authored.child", request, limits.trace_s, "G3"), limits, isolated), "G3")
@@ -191,38 +211,14 @@ def translated(
         report.passed += [gate for gate in ("G1", "G2", "G3") if order.index(gate) < order.index(refused.gate)]
         raise
     report.passed += ["G1", "G2", "G3"]
-    programs = answer.get("programs")
-    if set(answer) != {"programs", "goals"} or not isinstance(programs, dict) or set(programs) != set(FUNCTIONS):
-        raise Refused("G4", "the child's answer is refused: it does not hold both programs and nothing else.")
-    return programs, goal_names(answer["goals"])
+    return answer
 
 
-def checked(
-    documents: dict[str, Any], goals: list[str], contract: Contract, limits: Limits, report: Report
-) -> dict[str, Program]:
-    """G4: programs that are what they say, within the limits, of the types that the contract names."""
-    programs = {}
-    for name in FUNCTIONS:
-        program = read_program(documents[name], limits)
-        contract.check(name, program, goals if name == "reward" else [])
-        programs[name] = program
-        report.program_sha256[name] = digest(documents[name])
-        report.program[name] = {"equations": len(program.equations), "work": program.work}
-    report.passed.append("G4")
-    return programs
-
-
-def numbers(
-    documents: dict[str, Any],
-    contract: Contract,
-    views: Views,
-    limits: Limits,
-    isolated: Isolation | None,
-    report: Report,
-) -> None:
+def numbers(authored: Authored, views: Views, limits: Limits, isolated: Isolation | None, report: Report) -> None:
     """G5: both programs on every view, in a second child of our own code."""
+    contract = authored.contract
     request = {
-        "programs": documents,
+        "programs": authored.documents,
         "contract": contract.document(),
         "views": views.document(),
         "admission": dataclasses.asdict(limits),

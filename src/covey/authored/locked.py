@@ -6,6 +6,7 @@ Nothing here imports more than the standard library. No model text has been seen
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from covey.authored.frames import frame, read_frame
 from covey.authored.refusal import SHOWN, Refused
 
 FILES = 64
+THREADS = 256
+"""Descriptors and threads of a child. Processes are forbidden altogether, by the filter."""
+
 MOST_REQUEST = 2**30
 
 
@@ -27,6 +31,7 @@ def serve(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     try:
         set_limits(limits)
         if request["probes"] is not None:
+            set_threads()
             check_cage(request["probes"], answer)
         value = {"answer": work(request)}
         message = frame(value)
@@ -58,6 +63,13 @@ def set_limits(limits: dict[str, int]) -> None:
         ("RLIMIT_MEMLOCK", 0, 0),
     ):
         resource.setrlimit(getattr(resource, kind), (soft, hard))
+
+
+def set_threads() -> None:
+    """Few threads, where the kernel counts those of a cage apart from all others of the user (since Linux 5.14)."""
+    version = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    if version is not None and (int(version[1]), int(version[2])) >= (5, 14):
+        resource.setrlimit(resource.RLIMIT_NPROC, (THREADS, THREADS))
 
 
 def check_cage(probes: dict[str, Any], answer: int) -> None:
