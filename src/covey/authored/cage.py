@@ -103,8 +103,8 @@ def demand_isolation(give_up_isolation: bool) -> Isolation | None:
         raise Refused(
             "cage",
             "text of a language model is not run here, because bubblewrap is missing or cannot run: `pip install "
-            "'covey[authored]'` on Linux (x86_64 or aarch64), or accept with `give_up_isolation=True` that the text can do "
-            "whatever you can.",
+            "'covey[authored]'` on Linux (x86_64 or aarch64), or accept with `give_up_isolation=True` that the text "
+            "can do whatever you can.",
         )
     return found
 
