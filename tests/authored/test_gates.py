@@ -17,6 +17,7 @@ from covey.authored.limits import Limits
 from covey.authored.refusal import Refused
 from covey.authored.rollouts import sampled_views
 from covey.authored.static import check_static, parsed
+from covey.authored.trial import trial
 from covey.core.errors import BadInput
 
 
@@ -251,3 +252,39 @@ def test_admitted_functions_are_what_was_written(name, options, source, goals, i
     gradients = jax.jit(jax.grad(total, argnums=tuple(range(len(lanes)))))(*lanes)
     assert all(np.isfinite(x).all() for x in gradients)
     assert any(np.abs(x).max() > 0 for x in gradients)
+
+
+ANYWHERE = """
+import jax.numpy as jnp
+
+
+def seen(view):
+    return sum([jnp.tanh(jnp.sum(view["{field}"] * 0.01))] + [jnp.mean(view["{field}"]) * 0.001])
+
+
+def prior_policy(view, p):
+    return {value}
+
+
+def reward(view, p):
+    return jnp.clip(jnp.abs(seen(view)), 0.0, 1.0)
+"""
+OTHERS = {
+    "preferences": ("toy/discrete", "a", "signal", "jnp.tanh(view['signal'] + 0.1) * view['mates_mask'][0]", []),
+    "splits": ("toy/graph", "router", "wanted", "jnp.maximum(view['wanted'] * view['legal'], 0.0)", ["padded"]),
+    "pictures": ("toy/pictures", "reader", "picture", "jnp.ones(4) * seen(view)", []),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "group", "field", "value", "warnings"), OTHERS.values(), ids=OTHERS)
+def test_other_actions_and_fields(name, group, field, value, warnings, isolated):
+    """One way for every environment; a function that reads padding is warned of."""
+    environment = covey.make(name)
+    contract = contract_of(environment, group)
+    views = sampled_views(contract, environment, jax.random.key(0), count=500)
+    admission = examine(ANYWHERE.format(field=field, value=value), contract, views)
+    assert admission.report.refused is None
+    assert all(any(word in warning for warning in admission.report.warnings) for word in warnings)
+    found = trial(environment, admission.demand(), jax.random.key(1), lanes=8, steps=5)
+    assert np.isfinite([found.prior_return, found.prior_reward]).all()

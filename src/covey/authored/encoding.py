@@ -1,4 +1,4 @@
-"""A traced function as the JSON of `covey.authored.program`. Used in the child alone, and trusted by nobody."""
+"""A traced function as the JSON of `covey.authored.program`. Nobody trusts it: what it writes is read anew."""
 
 from __future__ import annotations
 
