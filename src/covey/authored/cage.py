@@ -155,18 +155,9 @@ def command(module: str, isolated: Isolation | None, boot: str | None = None) ->
             cage += ["--ro-bind", folder, folder]
     for place in [sys.base_prefix, *packages, str(Path(covey.__file__).parent)]:
         cage += ["--ro-bind", place, place]
-    cage += [
-        "--ro-bind-try",
-        "/etc/ld.so.cache",
-        "/etc/ld.so.cache",
-        "--dev-bind",
-        "/dev/urandom",
-        "/dev/urandom",
-        "--dir",
-        "/empty",
-        "--remount-ro",
-        "/",
-    ]
+    for file in ("/etc/ld.so.cache", "/proc/cpuinfo"):  # libraries of XLA read the second, or crash
+        cage += ["--ro-bind-try", file, file]
+    cage += ["--dev-bind", "/dev/urandom", "/dev/urandom", "--dir", "/empty", "--remount-ro", "/"]
     for name, value in ENVIRONMENT.items():
         cage += ["--setenv", name, value]
     return [*cage, "--chdir", "/empty", "--seccomp", "{filter}", *inner]
