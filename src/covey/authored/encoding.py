@@ -16,7 +16,15 @@ INLINED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_c
            "remat": "jaxpr", "checkpoint": "jaxpr"}  # fmt: skip
 """Calls whose equations are taken as they are. Derivatives that somebody defined by hand are lost with them."""
 
-SILENT = {"indices_are_sorted", "unique_indices", "weak_type", "update_jaxpr", "update_consts", "index_dtype"}
+SILENT = {
+    "is_stable",
+    "indices_are_sorted",
+    "unique_indices",
+    "weak_type",
+    "update_jaxpr",
+    "update_consts",
+    "index_dtype",
+}
 """Parameters that do not change what is computed."""
 
 REASONS = {
@@ -138,12 +146,16 @@ class _Encoder:
 
     def scan(self, equation: Any) -> None:
         params, body = equation.params, equation.params["jaxpr"]
+        if "ft_in" in params:  # since JAX 0.12
+            consts, carry, _ = (len(list(part)) for part in params["ft_in"].update(equation.invars).unpack())
+        else:
+            consts, carry = int(params["num_consts"]), int(params["num_carry"])
         entries = {
             "length": int(params["length"]),
             "reverse": bool(params["reverse"]),
-            "consts": int(params["num_consts"]),
-            "carry": int(params["num_carry"]),
-            "body": _Encoder().program(body.jaxpr, body.consts),
+            "consts": consts,
+            "carry": carry,
+            "body": _Encoder().program(getattr(body, "jaxpr", body), getattr(body, "consts", [])),
         }
         self.written(equation, "scan", entries)
 
