@@ -34,7 +34,8 @@ from covey.authored.seccomp import seccomp_filter
 BOOT = "import sys; sys.path += sys.argv[2:]; import runpy; runpy.run_module(sys.argv[1], run_name='__main__')"
 """What the interpreter begins with: the packages' places are named, and none is found by itself (-I -S)."""
 
-PACKAGES = ("numpy", "jax", "jaxlib")
+FLAGS = ("-I", "-S", "-B", "-X", "utf8", "-c")
+PACKAGES = ("numpy", "scipy", "ml_dtypes", "opt_einsum", "jax", "jaxlib")
 ENVIRONMENT = {
     "HOME": "/empty",
     "LC_ALL": "C.UTF-8",
@@ -131,19 +132,7 @@ def command(module: str, isolated: Isolation | None, boot: str | None = None) ->
     """The command line of a child; `{filter}` stands for the filter's descriptor."""
     packages = [str(path) for path in sorted(package_folders())]
     python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-    inner = [
-        python,
-        "-I",
-        "-S",
-        "-B",
-        "-X",
-        "utf8",
-        "-c",
-        boot or BOOT,
-        module,
-        str(Path(covey.__file__).parents[1]),
-        *packages,
-    ]
+    inner = [python, *FLAGS, boot or BOOT, module, str(Path(covey.__file__).parents[1]), *packages]
     if isolated is None:
         return inner
     cage = [isolated.bwrap, "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--clearenv"]
@@ -153,7 +142,8 @@ def command(module: str, isolated: Isolation | None, boot: str | None = None) ->
             cage += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
             cage += ["--ro-bind", folder, folder]
-    for place in [sys.base_prefix, *packages, str(Path(covey.__file__).parent)]:
+    interpreter = {sys.base_prefix, os.path.realpath(sys.base_prefix)}
+    for place in [*sorted(interpreter), *packages, str(Path(covey.__file__).parent)]:
         cage += ["--ro-bind", place, place]
     for file in ("/etc/ld.so.cache", "/proc/cpuinfo"):  # libraries of XLA read the second, or crash
         cage += ["--ro-bind-try", file, file]
@@ -244,7 +234,12 @@ def _for_child(limits: Limits, seconds: float) -> dict[str, Any]:
 
 def _probes(canary: Path) -> dict[str, Any]:
     """What the child has to fail at: files outside that are there, and entries of the home that it must not see."""
-    shown = [Path(sys.base_prefix), Path(covey.__file__).parent, *package_folders()]
+    shown = [
+        Path(sys.base_prefix),
+        Path(os.path.realpath(sys.base_prefix)),
+        Path(covey.__file__).parent,
+        *package_folders(),
+    ]
     hidden = []
     with contextlib.suppress(OSError, RuntimeError):
         entries = sorted(Path.home().iterdir())
