@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from covey.algorithms.prior import Prior
 from covey.authored.encoding import encoded
 from covey.authored.gates import Authored
 from covey.authored.limits import Limits
 from covey.authored.program import read_program
 from covey.authored.refusal import Refused
+from covey.authored.rule import as_rule
 from covey.authored.trial import demand_useful, trial
+from covey.runs.evaluate import evaluate
 
 
 def authored(contract, sign=1.0, near=1.0):
@@ -21,7 +25,7 @@ def authored(contract, sign=1.0, near=1.0):
     def prior(*values):
         gap = 10.0 * values[names.index("landmarks")]
         distance = jnp.sqrt((gap**2).sum(-1) + 1e-12)
-        return [sign * 0.25 * gap[distance.argmin()] / distance.min()]
+        return [sign * gap[distance.argmin()] * jnp.minimum(1.0, 0.25 / distance.min())]
 
     def reward(*values):
         distance = jnp.sqrt((values[names.index("landmarks")] ** 2).sum(-1)) * 10.0
@@ -65,3 +69,18 @@ def test_what_is_not_useful(how, words, navigation, contract):
 def test_a_reward_that_prefers_chance(found):
     with pytest.raises(Refused, match="prefers the prior"):
         demand_useful(found._replace(preferred=0.2))
+
+
+def test_the_prior_is_a_rule_that_plays_and_guides(navigation, contract):
+    """As good as the environment's own greedy rule, which it repeats; and a learner's prior."""
+    rule = as_rule(authored(contract), navigation.spec)
+    own = navigation.rules()["greedy-pursuit"]()
+    key = jax.random.key(0)
+    found, wanted = (
+        evaluate(navigation, x, (), key, episodes=8).values["return/agent/mean_agent"] for x in (rule, own)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    _, now = navigation.reset(key)
+    prior = Prior(policy=rule).with_guide(lambda name: own, ("agent",))
+    advice, _ = jax.jit(lambda now: prior.act(navigation.spec, ("agent",), prior.memory(key), now, key, 0))(now)
+    assert advice["agent"].shape == (3, 2)

@@ -69,8 +69,12 @@ class Report:
         return dataclasses.asdict(self)
 
 
-class Authored(NamedTuple):
-    """Two admitted functions of ONE agent, and the documents they are rebuilt from. Both are pure: jit, vmap, grad."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Authored:
+    """Two admitted functions of ONE agent, and the documents they are rebuilt from. Both are pure: jit, vmap, grad.
+
+    Static: it holds no arrays that are learned, and equals itself alone.
+    """
 
     contract: Contract
     documents: dict[str, Any]

@@ -11,6 +11,7 @@ import numpy as np
 from covey.authored.gates import Authored
 from covey.authored.refusal import Refused
 from covey.authored.rollouts import Act, Play, at_random, play
+from covey.authored.rule import AuthoredRule
 from covey.core.types import Groups, TimeStep
 
 LONGEST = 200
@@ -35,13 +36,10 @@ class Trial(NamedTuple):
 
 def acting(authored: Authored, spec: Any) -> Act:
     """The prior as a policy of its group; other groups act at random."""
-    contract, others = authored.contract, at_random(spec)
+    own, others = AuthoredRule(authored), at_random(spec)
 
     def act(now: TimeStep, key: Any) -> Groups:
-        legal = now.legal.get(contract.name)
-        preferred = jax.vmap(authored.prior_policy)(contract.view_of(now.obs[contract.name], legal))
-        own = jax.vmap(contract.action_of)(preferred, legal)
-        return {**others(now, key), contract.name: own}
+        return {**others(now, key), **own(now, key)}
 
     return act
 
