@@ -9,7 +9,7 @@ from sources import GREEDY
 import covey
 from covey.authored.cage import isolation
 from covey.authored.contract import contract_of
-from covey.authored.rollouts import sampled_views
+from covey.authored.rollouts import sample_views
 
 LOCKED = isolation()
 
@@ -34,7 +34,7 @@ def contract(navigation):
 
 @pytest.fixture(scope="session")
 def views(contract, navigation):
-    return sampled_views(contract, navigation, jax.random.key(0), count=2_000)
+    return sample_views(contract, navigation, jax.random.key(0), count=2_000)
 
 
 @pytest.fixture

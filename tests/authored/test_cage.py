@@ -15,7 +15,7 @@ import pytest
 
 import covey
 from covey.authored import cage
-from covey.authored.cage import Job, answered, ask, command, package_folders
+from covey.authored.cage import Job, ask, command, package_folders, run_child
 from covey.authored.frames import frame
 from covey.authored.limits import Limits
 from covey.authored.refusal import Refused
@@ -30,7 +30,7 @@ def payload(monkeypatch, isolated, code: str, seconds: float = 10.0, limits: Lim
     """What `code` prints when it runs in place of the child."""
     monkeypatch.setattr(cage, "BOOT", code)
     job = JOB._replace(seconds=seconds)
-    return answered(command(job.module, isolated), b"", job, limits, isolated).decode()
+    return run_child(command(job.module, isolated), b"", job, limits, isolated).decode()
 
 
 TRY = """
@@ -146,7 +146,7 @@ def test_a_child_that_breaks(code, isolated, monkeypatch):
         payload(monkeypatch, isolated, code)
 
 
-LIMITED = "import sys; sys.path += sys.argv[2:]; from covey.authored.locked import set_limits; set_limits({}); "
+LIMITED = "import sys; sys.path += sys.argv[2:]; from covey.authored.confinement import set_limits; set_limits({}); "
 SMALL = {"memory_bytes": 2**28, "cpu_s": 1, "answer_bytes": 1_000}
 MORE = {
     "memory": ("x = bytes(2**28)", "ended without an answer"),
@@ -206,7 +206,7 @@ HOLES = {
 @pytest.mark.parametrize(("hole", "words"), HOLES.values(), ids=HOLES)
 def test_a_cage_with_a_hole_is_noticed_before_any_text(hole, words, isolated, monkeypatch):
     """The child refuses with `cage` and not with G1, though its text is no Python at all."""
-    whole = cage.answered
+    whole = cage.run_child
 
     def broken(line, request, job, limits, locked):
         canary = json.loads(request.split(b"\n", 1)[1])["probes"]["outside"][0]
@@ -214,7 +214,7 @@ def test_a_cage_with_a_hole_is_noticed_before_any_text(hole, words, isolated, mo
             [x.format(canary=canary) if x == "{canary}" else x for x in hole(line)], request, job, limits, locked
         )
 
-    monkeypatch.setattr(cage, "answered", broken)
+    monkeypatch.setattr(cage, "run_child", broken)
     answer = ask(JOB._replace(request={"source": "= no Python =", "contract": {}}), Limits(), isolated)
     assert answer["refused"]["gate"] == "cage"
     assert words in answer["refused"]["sentence"]
@@ -233,7 +233,7 @@ def test_a_file_outside_is_seen_by_the_parent_too(isolated, monkeypatch):
         Path(canary).with_name("mark").write_text("x")
         return frame({"answer": {}})
 
-    monkeypatch.setattr(cage, "answered", leaking)
+    monkeypatch.setattr(cage, "run_child", leaking)
     with pytest.raises(Refused, match="the cage does not hold"):
         ask(JOB, Limits(), isolated)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import covey
+from covey.authored.allow_list import JNP
 from covey.authored.contract import EQUAL, contract_of, goal_names, masks
 from covey.authored.limits import Limits
 from covey.authored.program import Type, read_program, rebuilt
 from covey.authored.refusal import Refused
-from covey.authored.rollouts import at_random, play, sampled_views
-from covey.authored.static import JNP
-from covey.authored.views import EDGES, HUGE, KINDS, unpacked, with_edges
+from covey.authored.rollouts import at_random, play, sample_views
+from covey.authored.views import EDGES, HUGE, KINDS, add_edge_cases, read_views
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Field, Group, MultiDiscrete, Spec, Splits, Table
 from covey.testing.as_host import AsHost
@@ -192,7 +192,7 @@ def test_views_have_every_kind(contract, views):
 
 def test_masks_stay_in_views_at_the_edge():
     view, mask = np.ones((100, 3), np.float32), np.tile(np.array([1, 1, 0], np.float32), (100, 1))
-    made = with_edges([view, mask], [False, True], [np.full(100, 2.0, np.float32)])
+    made = add_edge_cases([view, mask], [False, True], [np.full(100, 2.0, np.float32)])
     huge = made.kind == KINDS.index("huge")
     np.testing.assert_array_equal(made.inputs[1][huge], mask[:EDGES])
     constants = made.inputs[2][made.kind == KINDS.index("constants")]
@@ -200,7 +200,7 @@ def test_masks_stay_in_views_at_the_edge():
 
 
 def test_views_come_back_from_their_document(contract, views):
-    back = unpacked(views.document(), [kind.shape for kind in contract.inputs])
+    back = read_views(views.document(), [kind.shape for kind in contract.inputs])
     jax.tree.map(np.testing.assert_array_equal, back, views)
 
 
@@ -219,4 +219,4 @@ def test_play_resets_where_an_episode_ends():
 def test_environments_outside_jax_are_sampled_too():
     environment = AsHost(covey.make("toy/continuous"), lanes=4)
     contract = contract_of(environment)
-    assert sampled_views(contract, environment, jax.random.key(0), count=100).count >= 100
+    assert sample_views(contract, environment, jax.random.key(0), count=100).count >= 100

@@ -11,12 +11,12 @@ import pytest
 from sources import EXTRACTED, GREEDY, NUMERIC, PARSED, PURSUE, STATIC, TRACED, TRANSLATED, returning, with_prior
 
 import covey
+from covey.authored.allow_list import check_static, parse
 from covey.authored.contract import contract_of
-from covey.authored.gates import GATES, blocks, examine, extracted, read_authored, said
+from covey.authored.gates import GATES, blocks, examine, extract_source, read_answer, read_authored
 from covey.authored.limits import Limits
 from covey.authored.refusal import Refused
-from covey.authored.rollouts import sampled_views
-from covey.authored.static import check_static, parsed
+from covey.authored.rollouts import sample_views
 from covey.authored.trial import trial
 from covey.core.errors import BadInput
 
@@ -38,29 +38,29 @@ def refused(gate: str, words: str, call) -> None:
 
 @pytest.mark.parametrize(("answer", "words"), EXTRACTED.values(), ids=EXTRACTED)
 def test_answers_without_a_source(answer, words):
-    refused("G0", words, lambda: extracted(answer, Limits()))
+    refused("G0", words, lambda: extract_source(answer, Limits()))
 
 
 @pytest.mark.parametrize(("source", "words"), PARSED.values(), ids=PARSED)
 def test_sources_that_are_no_python(source, words):
-    refused("G1", words, lambda: parsed(source))
+    refused("G1", words, lambda: parse(source))
 
 
 @pytest.mark.parametrize(("source", "words"), STATIC.values(), ids=STATIC)
 def test_sources_beyond_the_allow_list(source, words):
-    refused("G2", words, lambda: check_static(parsed(source)))
+    refused("G2", words, lambda: check_static(parse(source)))
 
 
 @pytest.mark.parametrize("source", [GREEDY, PURSUE])
 def test_good_sources_pass_the_static_gates(source):
-    check_static(parsed(source))
+    check_static(parse(source))
 
 
 @pytest.mark.parametrize(
     "text", [GREEDY, f"```python\n{GREEDY}```", f"Reasons.\n```json\n{{}}\n```\n``` py\n{GREEDY}```\nMore."]
 )
 def test_a_source_is_found_where_it_is(text):
-    assert extracted(text, Limits()).strip() == GREEDY.strip()
+    assert extract_source(text, Limits()).strip() == GREEDY.strip()
 
 
 def test_blocks_by_their_word():
@@ -79,14 +79,14 @@ ANSWERS = {
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_answers_of_another_form(answer):
-    refused("G3", "neither an answer nor a refusal", lambda: said(answer, "G3"))
+    refused("G3", "neither an answer nor a refusal", lambda: read_answer(answer, "G3"))
 
 
 def test_words_of_a_child_are_cleaned():
     """Colors, line feeds and length are taken from them, and a gate that a child may not name is not believed."""
     refusal = {"gate": "G6", "sentence": "red \x1b[31m\n" + "x" * 5_000, "detail": "\x07" * 9 + "y" * 5_000}
     with pytest.raises(Refused) as caught:
-        said({"refused": refusal}, "G3")
+        read_answer({"refused": refusal}, "G3")
     assert caught.value.gate == "G3"
     assert caught.value.sentence.isprintable()
     assert len(caught.value.sentence) == 400
@@ -225,7 +225,7 @@ def test_admitted_functions_are_what_was_written(name, options, source, goals, i
     """Bit for bit under jit and over agents and lanes, with finite gradients."""
     environment = covey.make(name, **options)
     contract = contract_of(environment)
-    views = sampled_views(contract, environment, jax.random.key(1), count=2_000)
+    views = sample_views(contract, environment, jax.random.key(1), count=2_000)
     admission = examine(f"I would do this:\n```python\n{source}```\n", contract, views)
     authored = admission.demand()
     assert admission.report.passed == ["cage", "G0", "G1", "G2", "G3", "G4", "G5"]
@@ -282,7 +282,7 @@ def test_other_actions_and_fields(name, group, field, value, warnings, isolated)
     """One way for every environment; a function that reads padding is warned of."""
     environment = covey.make(name)
     contract = contract_of(environment, group)
-    views = sampled_views(contract, environment, jax.random.key(0), count=500)
+    views = sample_views(contract, environment, jax.random.key(0), count=500)
     admission = examine(ANYWHERE.format(field=field, value=value), contract, views)
     assert admission.report.refused is None
     assert all(any(word in warning for warning in admission.report.warnings) for word in warnings)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from covey.authored.encoding import encoded
+from covey.authored.encoding import encode
 from covey.authored.limits import Limits
 from covey.authored.operations import CUMULATIVE, ELEMENTWISE, OPERATIONS, REDUCTIONS
 from covey.authored.program import read_program, rebuilt
@@ -105,7 +105,7 @@ def test_none_is_forgotten():
 @pytest.mark.parametrize("name", DIRECT)
 def test_operations_are_what_jax_computes(name):
     function, inputs = DIRECT[name]
-    document = encoded(jax.make_jaxpr(lambda *xs: function(*xs))(*(x[0] for x in inputs)))
+    document = encode(jax.make_jaxpr(lambda *xs: function(*xs))(*(x[0] for x in inputs)))
     assert name in operations_of(document)
     made = rebuilt(read_program(json.loads(json.dumps(document)), Limits()))
     wanted = jax.tree.leaves(jax.jit(jax.vmap(lambda *xs: function(*xs)))(*inputs))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from covey.authored.encoding import encoded
+from covey.authored.encoding import encode
 from covey.authored.limits import Limits
 from covey.authored.program import Type, digest, read_program, rebuilt
 from covey.authored.refusal import Refused
@@ -311,7 +311,7 @@ def test_whatever_is_changed_is_refused_or_sound(seed):
 
 def through(function, *inputs):
     """A function, by way of JSON."""
-    document = encoded(jax.make_jaxpr(function)(*inputs))
+    document = encode(jax.make_jaxpr(function)(*inputs))
     made = rebuilt(read_program(json.loads(json.dumps(document)), Limits()))
     return lambda *xs: made(*xs)
 

@@ -12,7 +12,7 @@ import pytest
 
 import covey
 from covey.authored.contract import contract_of
-from covey.authored.numeric import statistics
+from covey.authored.numeric_check import statistics
 from covey.authored.refusal import Refused
 from covey.authored.terms import away_within, from_terms, toward_mean, toward_nearest
 from covey.authored.trial import demand_useful, trial

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from covey.algorithms.prior import Prior
-from covey.authored.encoding import encoded
+from covey.authored.encoding import encode
 from covey.authored.gates import Authored
 from covey.authored.limits import Limits
 from covey.authored.program import read_program
@@ -33,7 +33,7 @@ def authored(contract, sign=1.0, near=1.0):
 
     shapes = [jax.ShapeDtypeStruct(kind.shape, kind.dtype) for kind in contract.inputs]
     traced = {"prior_policy": prior, "reward": reward}
-    documents = {name: encoded(jax.make_jaxpr(function)(*shapes)) for name, function in traced.items()}
+    documents = {name: encode(jax.make_jaxpr(function)(*shapes)) for name, function in traced.items()}
     programs = {name: read_program(document, Limits()) for name, document in documents.items()}
     return Authored(contract, documents, programs, ())
 

@@ -79,7 +79,7 @@ def isolation() -> Isolation | None:
     try:
         run = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True)
         found = Isolation(program, run.stdout.strip(), sieve)
-        trial = answered(command("", found, "print(1)"), b"", Job("", {}, 10.0, "cage"), Limits(), found)
+        trial = run_child(command("", found, "print(1)"), b"", Job("", {}, 10.0, "cage"), Limits(), found)
     except (OSError, subprocess.SubprocessError, Refused):
         return None
     return found if trial == b"1\n" else None
@@ -119,7 +119,7 @@ def ask(job: Job, limits: Limits, isolated: Isolation | None) -> Any:
             "limits": _for_child(limits, job.seconds),
             "probes": None if isolated is None else _probes(canary),
         }
-        answer = answered(command(job.module, isolated), frame(request), job, limits, isolated)
+        answer = run_child(command(job.module, isolated), frame(request), job, limits, isolated)
         if {entry.name for entry in Path(outside).iterdir()} != {"canary"}:
             raise Refused("cage", "the cage does not hold: a child wrote a file outside of it.")
     try:
@@ -159,7 +159,7 @@ def package_folders() -> set[Path]:
     return {Path(spec.origin).parents[1] for spec in found if spec is not None and spec.origin}
 
 
-def answered(line: list[str], request: bytes, job: Job, limits: Limits, isolated: Isolation | None) -> bytes:
+def run_child(line: list[str], request: bytes, job: Job, limits: Limits, isolated: Isolation | None) -> bytes:
     """What a child writes until it ends; Refused where it takes too long, writes too much, or ends with an error."""
     with _filter(isolated) as descriptor:
         line = [str(descriptor) if word == "{filter}" else word for word in line]
@@ -175,7 +175,7 @@ def answered(line: list[str], request: bytes, job: Job, limits: Limits, isolated
         )
     try:
         threading.Thread(target=_feed, args=(process, request), daemon=True).start()
-        return _collected(process, time.monotonic() + job.seconds, job, limits)
+        return _collect(process, time.monotonic() + job.seconds, job, limits)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)  # with bwrap ends its process namespace, and all that is in it
@@ -191,7 +191,7 @@ def _feed(process: subprocess.Popen, request: bytes) -> None:
         process.stdin.close()
 
 
-def _collected(process: subprocess.Popen, deadline: float, job: Job, limits: Limits) -> bytes:
+def _collect(process: subprocess.Popen, deadline: float, job: Job, limits: Limits) -> bytes:
     assert process.stdout is not None
     pieces, size, most = [], 0, limits.answer_bytes + 16
     with selectors.DefaultSelector() as ready:

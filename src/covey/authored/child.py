@@ -11,23 +11,23 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from covey.authored.locked import serve
+from covey.authored.allow_list import BUILTINS, FUNCTIONS, check_static, parse, statements
+from covey.authored.confinement import serve
 from covey.authored.refusal import Refused
-from covey.authored.static import BUILTINS, FUNCTIONS, check_static, parsed, statements
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """The programs of a source text, and the names of the reward's sub-goals."""
-    tree = parsed(request["source"])
+    tree = parse(request["source"])
     check_static(tree)
-    functions = defined(tree)
+    functions = define(tree)
     programs, goals = {}, []
     for name in FUNCTIONS:
-        programs[name], goals = traced(name, functions[name], request["contract"])
+        programs[name], goals = trace(name, functions[name], request["contract"])
     return {"programs": programs, "goals": goals}
 
 
-def defined(tree: ast.Module) -> dict[str, Callable]:
+def define(tree: ast.Module) -> dict[str, Callable]:
     """The functions that the text defines, in a namespace of their own."""
     import builtins
 
@@ -43,12 +43,12 @@ def defined(tree: ast.Module) -> dict[str, Callable]:
     return {name: namespace[name] for name in FUNCTIONS}
 
 
-def traced(name: str, function: Callable, contract: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def trace(name: str, function: Callable, contract: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """A function's program for the inputs of a contract, and the names of what it returns beside its value."""
     import jax
     import numpy as np
 
-    from covey.authored.encoding import encoded
+    from covey.authored.encoding import encode
 
     names = [(entry, tuple(shape)) for entry, shape in contract["view"]]
     shapes = [jax.ShapeDtypeStruct(shape, np.float32) for _, shape in names]
@@ -63,8 +63,8 @@ def traced(name: str, function: Callable, contract: dict[str, Any]) -> tuple[dic
         if not isinstance(more, dict) or not all(isinstance(key, str) for key in more):
             raise Refused("G3", "the reward must return a number, or a number and a dict of named sub-goals.")
         goals.extend(sorted(more))
-        return [_checked(f"{name!r}", value, tuple(contract["gives"][name])), *(
-            _checked(f"the sub-goal {goal!r}", more[goal], ()) for goal in sorted(more)
+        return [_check_output(f"{name!r}", value, tuple(contract["gives"][name])), *(
+            _check_output(f"the sub-goal {goal!r}", more[goal], ()) for goal in sorted(more)
         )]  # fmt: skip
 
     try:
@@ -73,10 +73,10 @@ def traced(name: str, function: Callable, contract: dict[str, Any]) -> tuple[dic
         raise
     except (Exception, RecursionError, MemoryError) as error:
         raise Refused("G3", f"{name!r} cannot be traced: {_words(error)}.", str(error)) from error
-    return encoded(closed), goals
+    return encode(closed), goals
 
 
-def _checked(what: str, value: Any, shape: tuple[int, ...]) -> Any:
+def _check_output(what: str, value: Any, shape: tuple[int, ...]) -> Any:
     import jax.numpy as jnp
 
     try:

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from covey.authored.allow_list import FUNCTIONS, JNP, LAX, NN
 from covey.authored.program import Program, Type
 from covey.authored.refusal import Refused
-from covey.authored.static import FUNCTIONS, JNP, LAX, NN
 from covey.core.errors import BadInput, unknown
 from covey.core.optional import offered
 from covey.core.types import Box, Field, Group, Space, Spec, Splits, action_size

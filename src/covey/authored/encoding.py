@@ -40,7 +40,7 @@ REASONS = {
 }
 
 
-def encoded(closed: ClosedJaxpr) -> dict[str, Any]:
+def encode(closed: ClosedJaxpr) -> dict[str, Any]:
     """The program of a jaxpr; Refused (G4) where it uses what programs do not have."""
     if closed.effects:
         raise Refused("G4", "the function has effects: it may only compute what it returns.")
@@ -79,11 +79,11 @@ class _Encoder:
             elif name == "scan":
                 self.scan(equation)
             elif name in ("stack", "tile"):
-                self.arranged(equation)
-            elif not self.skipped(equation):
+                self.arrange(equation)
+            elif not self.skip(equation):
                 self.equation(equation)
 
-    def skipped(self, equation: Any) -> bool:
+    def skip(self, equation: Any) -> bool:
         """`max(-inf, x)` and `min(inf, x)` are x: `jax.nn.softmax` writes such, and constants are finite here."""
         neutral = {"max": -np.inf, "min": np.inf}.get(equation.primitive.name)
         for limit, var in (equation.invars, equation.invars[::-1]) if neutral is not None else ():
@@ -122,7 +122,7 @@ class _Encoder:
         for var, cases in zip(equation.outvars, zip(*branches, strict=True), strict=True):
             (self.numbers[var],) = self.add("select_n", [picked, *cases], {}, [self.type(var.aval)])
 
-    def arranged(self, equation: Any) -> None:
+    def arrange(self, equation: Any) -> None:
         """`stack` and `tile`, which older versions of JAX do not have, by what these have."""
         (given,) = (var.aval for var in equation.outvars)
         values = [self.operand(var) for var in equation.invars]
@@ -157,7 +157,7 @@ class _Encoder:
             "carry": carry,
             "body": _Encoder().program(getattr(body, "jaxpr", body), getattr(body, "consts", [])),
         }
-        self.written(equation, "scan", entries)
+        self.write(equation, "scan", entries)
 
     def equation(self, equation: Any) -> None:
         name = equation.primitive.name
@@ -170,9 +170,9 @@ class _Encoder:
         for left, value in params.items():
             if left not in SILENT and not (value is None or value == ()):
                 raise Refused("G4", f"the operation {name!r} has the option {left!r}, which is not on the list.")
-        self.written(equation, name, entries)
+        self.write(equation, name, entries)
 
-    def written(self, equation: Any, name: str, entries: dict[str, Any]) -> None:
+    def write(self, equation: Any, name: str, entries: dict[str, Any]) -> None:
         operands = [self.operand(var) for var in equation.invars]
         numbers = self.add(name, operands, entries, [self.type(var.aval) for var in equation.outvars])
         self.numbers.update(zip(equation.outvars, numbers, strict=True))

@@ -19,12 +19,12 @@ import jax.numpy as jnp
 import jaxlib.version
 
 import covey
+from covey.authored.allow_list import FUNCTIONS
 from covey.authored.cage import Isolation, Job, ask, demand_isolation
 from covey.authored.contract import Contract, goal_names
 from covey.authored.limits import Limits
 from covey.authored.program import Program, digest, read_program, rebuilt
 from covey.authored.refusal import Refused, printable
-from covey.authored.static import FUNCTIONS
 from covey.authored.views import KINDS, Views
 
 GATES = {
@@ -136,29 +136,29 @@ def examine(
     """
     report = Report(contract.environment, contract.name, versions=_versions(), limits={})
     try:
-        return Admission(report, _examined(answer, contract, views, limits or Limits(), give_up_isolation, report))
+        return Admission(report, _pass_gates(answer, contract, views, limits or Limits(), give_up_isolation, report))
     except Refused as refused:
         report.refused = {"gate": refused.gate, "sentence": refused.sentence, "detail": refused.details}
         return Admission(report, None)
 
 
-def _examined(
+def _pass_gates(
     answer: str, contract: Contract, views: Views, limits: Limits, give_up_isolation: bool, report: Report
 ) -> Authored:
     report.limits = dataclasses.asdict(limits)
     isolated = demand_isolation(give_up_isolation)
     report.isolation = "none: given up by the caller" if isolated is None else isolated.words()
     report.passed.append("cage")
-    source = extracted(answer, limits)
+    source = extract_source(answer, limits)
     report.source_sha256 = hashlib.sha256(source.encode()).hexdigest()
     report.passed.append("G0")
-    document = _timed(report, "trace", lambda: translated(source, contract, limits, isolated, report))
-    authored = _timed(report, "check", lambda: read_authored(document, contract, limits))
+    document = _time(report, "trace", lambda: trace_in_cage(source, contract, limits, isolated, report))
+    authored = _time(report, "check", lambda: read_authored(document, contract, limits))
     report.passed.append("G4")
     for name, program in authored.programs.items():
         report.program_sha256[name] = digest(authored.documents[name])
         report.program[name] = {"equations": len(program.equations), "work": program.work}
-    _timed(report, "numbers", lambda: numbers(authored, views, limits, isolated, report))
+    _time(report, "numbers", lambda: check_numbers(authored, views, limits, isolated, report))
     return authored
 
 
@@ -166,7 +166,7 @@ def _examined(
 # The gates
 
 
-def extracted(answer: str, limits: Limits) -> str:
+def extract_source(answer: str, limits: Limits) -> str:
     """G0: the source in an answer, which is one fenced block of Python or nothing but source."""
     if "\0" in answer or len(answer) > 64 * limits.source_bytes:
         raise Refused("G0", "the answer is no text, or far too long.")
@@ -203,13 +203,14 @@ def blocks(answer: str) -> list[tuple[str, str]]:
     return found
 
 
-def translated(
+def trace_in_cage(
     source: str, contract: Contract, limits: Limits, isolated: Isolation | None, report: Report
 ) -> dict[str, Any]:
     """G1 to G3, in the child: the programs and the names of the sub-goals as it reports them, unchecked."""
     request = {"source": source, "contract": contract.document()}
+    job = Job("covey.authored.child", request, limits.trace_s, "G3")
     try:
-        answer = said(ask(Job("covey.authored.child", request, limits.trace_s, "G3"), limits, isolated), "G3")
+        answer = read_answer(ask(job, limits, isolated), "G3")
     except Refused as refused:
         order = list(GATES)
         report.passed += [gate for gate in ("G1", "G2", "G3") if order.index(gate) < order.index(refused.gate)]
@@ -218,7 +219,7 @@ def translated(
     return answer
 
 
-def numbers(authored: Authored, views: Views, limits: Limits, isolated: Isolation | None, report: Report) -> None:
+def check_numbers(authored: Authored, views: Views, limits: Limits, isolated: Isolation | None, report: Report) -> None:
     """G5: both programs on every view, in a second child of our own code."""
     contract = authored.contract
     request = {
@@ -227,9 +228,10 @@ def numbers(authored: Authored, views: Views, limits: Limits, isolated: Isolatio
         "views": views.document(),
         "admission": dataclasses.asdict(limits),
     }
-    found = said(ask(Job("covey.authored.numeric", request, limits.numeric_s, "G5"), limits, isolated), "G5")
+    job = Job("covey.authored.numeric_check", request, limits.numeric_s, "G5")
+    found = read_answer(ask(job, limits, isolated), "G5")
     try:
-        warnings = [judged(name, found[name], contract) for name in FUNCTIONS]
+        warnings = [judge(name, found[name], contract) for name in FUNCTIONS]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, Refused):
             report.statistics = found
@@ -240,7 +242,7 @@ def numbers(authored: Authored, views: Views, limits: Limits, isolated: Isolatio
     report.passed.append("G5")
 
 
-def judged(name: str, found: dict[str, Any], contract: Contract) -> list[str]:
+def judge(name: str, found: dict[str, Any], contract: Contract) -> list[str]:
     """Warnings about a function's statistics; Refused (G5) where they are no good."""
     for kind in KINDS:
         if found["infinite"][kind]:
@@ -273,7 +275,7 @@ def _check_bounds(found: dict[str, Any], low: list[float], high: list[float]) ->
         raise Refused("G5", "every action of 'prior_policy' stands at its bounds: scale it, so that it can be gentle.")
 
 
-def said(answer: Any, gate: str) -> dict[str, Any]:
+def read_answer(answer: Any, gate: str) -> dict[str, Any]:
     """What a child answered; Refused where it refused, in words that are cleaned and cut."""
     if not isinstance(answer, dict) or len(answer) != 1:
         raise Refused(gate, "the child's answer is refused: it is neither an answer nor a refusal.")
@@ -288,7 +290,7 @@ def said(answer: Any, gate: str) -> dict[str, Any]:
     raise Refused(named, printable(" ".join(refusal["sentence"].split()))[:400], refusal["detail"])
 
 
-def _timed(report: Report, name: str, work: Callable[[], Any]) -> Any:
+def _time(report: Report, name: str, work: Callable[[], Any]) -> Any:
     began = time.perf_counter()
     try:
         return work()

@@ -59,7 +59,7 @@ def _gather(x: Any, indices: Any, *, slice_sizes: Any, mode: str, fill_value: An
     return lax.gather(x, indices, dimensions, slice_sizes, mode=mode, fill_value=fill_value)
 
 
-def _scattered(scatter: Callable[..., Any]) -> Callable[..., Any]:
+def _scatter_with(scatter: Callable[..., Any]) -> Callable[..., Any]:
     def call(x: Any, indices: Any, updates: Any, *, mode: str, **numbers: Any) -> Any:
         return scatter(x, indices, updates, lax.ScatterDimensionNumbers(**numbers), mode=mode)
 
@@ -75,7 +75,7 @@ def _sort_cost(shapes: list[tuple[int, ...]], params: dict[str, Any]) -> int:
     return len(shapes) * size * max(1, size.bit_length())
 
 
-def _reduced(reduce: Callable[..., Any]) -> Callable[..., Any]:
+def _reduce_with(reduce: Callable[..., Any]) -> Callable[..., Any]:
     def call(x: Any, *, axes: Any) -> Any:
         if len(set(axes)) < len(axes) or not all(0 <= axis < x.ndim for axis in axes):
             raise ValueError("no such axes")
@@ -112,7 +112,7 @@ def _pad(x: Any, value: Any, *, low: Any, high: Any, interior: Any) -> Any:
     return lax.pad(x, value, list(zip(low, high, interior, strict=True)))
 
 
-def _rounded(x: Any, *, rounding_method: int) -> Any:
+def _round(x: Any, *, rounding_method: int) -> Any:
     return lax.round(x, lax.RoundingMethod(rounding_method))
 
 
@@ -124,7 +124,7 @@ def _dynamic_update_slice(x: Any, update: Any, *starts: Any) -> Any:
     return lax.dynamic_update_slice(x, update, starts, allow_negative_indices=False)
 
 
-def _along(search: Callable[..., Any]) -> Callable[..., Any]:
+def _search_along(search: Callable[..., Any]) -> Callable[..., Any]:
     def call(x: Any, *, axes: Any) -> Any:
         (axis,) = axes
         return search(x, axis, jnp.int32)
@@ -136,7 +136,7 @@ def _iota(*, dtype: str, shape: Any, dimension: int) -> Any:
     return lax.broadcasted_iota(jnp.dtype(dtype), shape, dimension)
 
 
-def _converted(x: Any, *, new_dtype: str) -> Any:
+def _convert(x: Any, *, new_dtype: str) -> Any:
     return lax.convert_element_type(x, jnp.dtype(new_dtype))
 
 
@@ -154,21 +154,21 @@ CUMULATIVE = ("cumsum", "cumprod", "cummax", "cummin")
 
 OPERATIONS: dict[str, Operation] = {
     **{name: _same(getattr(lax, name), count) for name, count in ELEMENTWISE.items()},
-    **{name: _same(_reduced(getattr(lax, name)), axes="ints") for name in REDUCTIONS},
+    **{name: _same(_reduce_with(getattr(lax, name)), axes="ints") for name in REDUCTIONS},
     **{name: _same(getattr(lax, name), axis="int", reverse="bool") for name in CUMULATIVE},
     "cumlogsumexp": _same(_cumlogsumexp, axis="int", reverse="bool"),
     "and": _same(lax.bitwise_and, 2),
     "or": _same(lax.bitwise_or, 2),
     "xor": _same(lax.bitwise_xor, 2),
     "not": _same(lax.bitwise_not),
-    "round": _same(_rounded, rounding_method="int"),
+    "round": _same(_round, rounding_method="int"),
     "integer_pow": _same(lax.integer_pow, y="int"),
     "select_n": Operation(lax.select_n, (2, MOST_ENTRIES)),
-    "convert_element_type": _same(_converted, new_dtype="dtype"),
+    "convert_element_type": _same(_convert, new_dtype="dtype"),
     "copy": _same(lambda x: x),
     "iota": _same(_iota, 0, dtype="dtype", shape="ints", dimension="int"),
-    "argmax": _same(_along(lax.argmax), axes="ints"),
-    "argmin": _same(_along(lax.argmin), axes="ints"),
+    "argmax": _same(_search_along(lax.argmax), axes="ints"),
+    "argmin": _same(_search_along(lax.argmin), axes="ints"),
     "sort": Operation(
         _sort, (1, 8), {"dimension": "int", "is_stable": "bool", "num_keys": "int"}, _sort_cost
     ),
@@ -198,7 +198,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     **{
         name: _same(
-            _scattered(call), 3,
+            _scatter_with(call), 3,
             update_window_dims="ints", inserted_window_dims="ints", scatter_dims_to_operand_dims="ints",
             operand_batching_dims="ints", scatter_indices_batching_dims="ints", mode="mode",
         )

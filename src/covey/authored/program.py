@@ -113,12 +113,12 @@ def _operand(operand: int | Literal, values: list[Any]) -> Any:
 
 def _run(equation: Equation, operands: list[Any]) -> list[Any]:
     if equation.body is not None:
-        return _scanned(equation, operands)
+        return _run_scan(equation, operands)
     made = OPERATIONS[equation.op].call(*operands, **equation.params)
     return list(made) if isinstance(made, (list, tuple)) else [made]
 
 
-def _scanned(equation: Equation, operands: list[Any]) -> list[Any]:
+def _run_scan(equation: Equation, operands: list[Any]) -> list[Any]:
     assert equation.body is not None
     consts, carry, length = (equation.params[name] for name in ("consts", "carry", "length"))
     fixed, begin, over = operands[:consts], operands[consts : consts + carry], operands[consts + carry :]
@@ -212,7 +212,7 @@ class _Reader(NamedTuple):
             refuse(f"{self.place} ({op}) has {len(of)} operands")
         entries = self.record(params, f"`params` of {self.place}", *operation.params)
         values = {name: self.param(kind, entries[name], name) for name, kind in operation.params.items()}
-        given = tuple(derived(operation, of, values, f"{self.place} ({op})"))
+        given = tuple(derive_types(operation, of, values, f"{self.place} ({op})"))
         for made in given:
             if made.size > self.limits.elements or len(made.shape) > MOST_AXES or made.dtype not in DTYPES:
                 refuse(f"{self.place} ({op}) gives {_types((made,))}, which is too large or of another kind")
@@ -346,7 +346,7 @@ class _Reader(NamedTuple):
         refuse(f"`{name}` of {self.place} is {_shown(value)}")
 
 
-def derived(operation: Operation, of: list[Type], params: dict[str, Any], place: str) -> Iterator[Type]:
+def derive_types(operation: Operation, of: list[Type], params: dict[str, Any], place: str) -> Iterator[Type]:
     """The types that an operation gives, by abstract evaluation; Refused (G4) where it does not fit its operands."""
     abstract = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in of]
     try:

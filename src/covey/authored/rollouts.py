@@ -12,7 +12,7 @@ import numpy as np
 
 from covey.algorithms.random import draw
 from covey.authored.contract import Contract
-from covey.authored.views import EDGES, Views, with_edges
+from covey.authored.views import EDGES, Views, add_edge_cases
 from covey.core.environment import measures
 from covey.core.program import program
 from covey.core.types import Groups, Spec, TimeStep
@@ -51,7 +51,7 @@ def play(environment: Any, act: Act, key: Any, lanes: int, steps: int) -> Play:
     Environments outside JAX play in the lanes that they have, and measure nothing.
     """
     if hasattr(environment, "lanes"):
-        return _hosted(environment, act, key, steps)
+        return _play_hosted(environment, act, key, steps)
 
     def lane(key: Any) -> Play:
         def step(carry: Any, key: Any) -> Any:
@@ -69,7 +69,7 @@ def play(environment: Any, act: Act, key: Any, lanes: int, steps: int) -> Play:
     return jax.block_until_ready(played)
 
 
-def _hosted(environment: Any, act: Act, key: Any, steps: int) -> Play:
+def _play_hosted(environment: Any, act: Act, key: Any, steps: int) -> Play:
     acting, now, played = program(jax.vmap(act)), environment.reset(), []
     for k in jax.random.split(key, steps):
         then, after = environment.step(acting(now, jax.random.split(k, environment.lanes)))
@@ -78,7 +78,7 @@ def _hosted(environment: Any, act: Act, key: Any, steps: int) -> Play:
     return jax.tree.map(lambda *xs: jnp.stack(xs), *played)
 
 
-def sampled_views(contract: Contract, environment: Any, key: Any, count: int = 10_000) -> Views:
+def sample_views(contract: Contract, environment: Any, key: Any, count: int = 10_000) -> Views:
     """At least `count` views of random play and some of every other kind; fewer where they took more than 256 MB."""
     size = 4 * sum(kind.size for kind in contract.inputs)
     count = max(EDGES, min(count, MOST_BYTES // max(size, 1)))
@@ -91,4 +91,4 @@ def sampled_views(contract: Contract, environment: Any, key: Any, count: int = 1
     flat = [x[order][:count] for x in flat]
     constants = [np.full(len(flat[0]), value, np.float32) for _, value in contract.constants]
     markers = [field.name.endswith("_mask") or field.name == "legal" for field in contract.view]
-    return with_edges(flat, markers, constants)
+    return add_edge_cases(flat, markers, constants)

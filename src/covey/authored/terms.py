@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from covey.authored.contract import MOST_GOALS, Contract, goal_names
-from covey.authored.encoding import encoded
+from covey.authored.encoding import encode
 from covey.authored.frames import Malformed, read_json
 from covey.authored.gates import Authored, read_authored
 from covey.authored.limits import Limits
@@ -119,14 +119,14 @@ def from_terms(text: str, contract: Contract, limits: Limits | None = None) -> A
         reached = {entry["goal"]: call(view).astype(jnp.float32) for call, entry in goals}
         return [jnp.stack(list(reached.values())).min(), *(reached[name] for name in names)]
 
-    programs = {name: _traced(f, contract) for name, f in (("prior_policy", prior), ("reward", reward))}
+    programs = {name: _trace(f, contract) for name, f in (("prior_policy", prior), ("reward", reward))}
     return read_authored({"programs": programs, "goals": names}, contract, limits)
 
 
-def _traced(function: Callable[[dict[str, Any]], list[Any]], contract: Contract) -> dict[str, Any]:
+def _trace(function: Callable[[dict[str, Any]], list[Any]], contract: Contract) -> dict[str, Any]:
     names = [field.name for field in contract.view]
     shapes = [jax.ShapeDtypeStruct(kind.shape, kind.dtype) for kind in contract.inputs]
-    return encoded(jax.make_jaxpr(lambda *xs: function(dict(zip(names, xs[: len(names)], strict=True))))(*shapes))
+    return encode(jax.make_jaxpr(lambda *xs: function(dict(zip(names, xs[: len(names)], strict=True))))(*shapes))
 
 
 def _term(

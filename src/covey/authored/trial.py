@@ -48,8 +48,8 @@ def trial(environment: Any, authored: Authored, key: Any, lanes: int = 64, steps
     """Play the prior and random actions from the same resets for `steps` (None: one episode, at most 200)."""
     length = steps or min(environment.spec.time_limit or LONGEST, LONGEST)
     chance = at_random(environment.spec)
-    ours = _earned(play(environment, acting(authored, environment.spec), key, lanes, length), authored)
-    theirs = _earned(play(environment, chance, key, lanes, length), authored)
+    ours = _earnings(play(environment, acting(authored, environment.spec), key, lanes, length), authored)
+    theirs = _earnings(play(environment, chance, key, lanes, length), authored)
     higher, equal = ours.reward[:, None] > theirs.reward, ours.reward[:, None] == theirs.reward
     return Trial(
         prior_return=ours.earned,
@@ -62,7 +62,7 @@ def trial(environment: Any, authored: Authored, key: Any, lanes: int = 64, steps
     )
 
 
-class _Earned(NamedTuple):
+class _Earnings(NamedTuple):
     """Of one play: the environment's reward, the authored one [E], and the environment's measures."""
 
     earned: float
@@ -70,7 +70,7 @@ class _Earned(NamedTuple):
     measured: dict[str, float]
 
 
-def _earned(played: Play, authored: Authored) -> _Earned:
+def _earnings(played: Play, authored: Authored) -> _Earnings:
     contract, then = authored.contract, played.then
     alive = played.now.alive[contract.name]
     earned = jnp.where(alive, then.reward[contract.name], 0.0).sum() / jnp.maximum(alive.sum(), 1)
@@ -79,7 +79,7 @@ def _earned(played: Play, authored: Authored) -> _Earned:
     reward = jnp.where(then.alive[contract.name], jax.jit(rewarded)(view), 0.0).mean(axis=(0, 2))
     measured = {name: np.asarray(value, float) for name, value in played.measured.items()}
     means = {name: float(np.nanmean(value)) for name, value in measured.items() if not np.isnan(value).all()}
-    return _Earned(float(earned), np.asarray(reward), means)
+    return _Earnings(float(earned), np.asarray(reward), means)
 
 
 def demand_useful(found: Trial) -> None:

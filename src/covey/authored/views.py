@@ -32,14 +32,14 @@ class Views(NamedTuple):
         return {"inputs": packed, "kind": self.kind.tolist()}
 
 
-def unpacked(document: dict[str, Any], shapes: list[tuple[int, ...]]) -> Views:
+def read_views(document: dict[str, Any], shapes: list[tuple[int, ...]]) -> Views:
     """The inverse of `Views.document`, for inputs of these shapes."""
     kind = np.array(document["kind"], np.int32)
     flat = [np.frombuffer(base64.b64decode(x), "<f4") for x in document["inputs"]]
     return Views(tuple(x.reshape(len(kind), *s) for x, s in zip(flat, shapes, strict=True)), kind)
 
 
-def with_edges(view: list[np.ndarray], markers: list[bool], constants: list[np.ndarray]) -> Views:
+def add_edge_cases(view: list[np.ndarray], markers: list[bool], constants: list[np.ndarray]) -> Views:
     """Views of play, [N, *shape] each, and in front of them views of every other kind. `markers`: which are masks."""
     some, fixed = [x[:EDGES] for x in view], [x[:EDGES] for x in constants]
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from covey.authored.confinement import serve
 from covey.authored.limits import Limits
-from covey.authored.locked import serve
 
 BATCH = 10_000
 BATCH_WORK = 50_000_000
@@ -24,11 +24,11 @@ GARBAGE = 7.25
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Statistics by function."""
     from covey.authored.program import read_program
-    from covey.authored.views import unpacked
+    from covey.authored.views import read_views
 
     contract, limits = request["contract"], Limits(**request["admission"])
     shapes = [tuple(shape) for _, shape in contract["view"]] + [()] * len(contract["constants"])
-    views = unpacked(request["views"], shapes)
+    views = read_views(request["views"], shapes)
     masks = _masks(contract)
     found = {}
     for name, document in request["programs"].items():
@@ -49,9 +49,9 @@ def statistics(program: Any, views: Any, bounds: Any, masks: dict[int, int]) -> 
     compiled = jax.jit(jax.vmap(rebuilt(program)))
     batch = max(1, min(BATCH, BATCH_WORK // max(program.work, 1), views.count))
     began = time.perf_counter()
-    first = evaluated(compiled, views.inputs, batch)
+    first = evaluate_batches(compiled, views.inputs, batch)
     middle = time.perf_counter()
-    again = evaluated(compiled, views.inputs, batch)
+    again = evaluate_batches(compiled, views.inputs, batch)
     seconds = time.perf_counter() - middle
     rows = first[0].reshape(views.count, -1)
     finite = np.isfinite(np.concatenate([x.reshape(views.count, -1) for x in first], axis=1)).all(axis=1)
@@ -75,7 +75,7 @@ def statistics(program: Any, views: Any, bounds: Any, masks: dict[int, int]) -> 
     }
 
 
-def evaluated(compiled: Callable, inputs: Any, batch: int) -> list[Any]:
+def evaluate_batches(compiled: Callable, inputs: Any, batch: int) -> list[Any]:
     """Outputs [N, ...], computed in batches of one size; the last one is filled up by repeating its end."""
     import numpy as np
 
@@ -106,7 +106,7 @@ def _sees_padding(compiled: Callable, views: Any, batch: int, masks: dict[int, i
     inputs = list(views.inputs)
     for field, mask in masks.items():
         inputs[field] = np.where(inputs[mask] > 0, inputs[field], np.float32(GARBAGE))
-    other = evaluated(compiled, inputs, batch)
+    other = evaluate_batches(compiled, inputs, batch)
     return not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, other, strict=True))
 
 

@@ -93,7 +93,7 @@ TOO_BIG = 10**6
 """Whole numbers in the text stay below it, and so do the loops that they bound."""
 
 
-def parsed(source: str) -> ast.Module:
+def parse(source: str) -> ast.Module:
     """The syntax tree (G1), with both functions and their parameters; Refused where there is none."""
     _check_characters(source)
     try:
@@ -118,10 +118,10 @@ def check_static(tree: ast.Module) -> None:
     """Refused (G2) where the tree holds anything beyond the allow-list."""
     for statement in tree.body:
         _check_top_level(statement)
-    known = _bound(tree) | BUILTINS | set(ALIASES)
+    known = _bound_names(tree) | BUILTINS | set(ALIASES)
     for node in ast.walk(tree):
         if not isinstance(node, EVERYWHERE):
-            raise _refused(node, f"`{type(node).__name__}` is not part of the language that is understood")
+            raise _refusal(node, f"`{type(node).__name__}` is not part of the language that is understood")
         _check(node, known)
 
 
@@ -145,7 +145,7 @@ def _check_characters(source: str) -> None:
             raise Refused("G1", f"line {token.start[0]} has a name with characters beyond ASCII: use plain letters.")
 
 
-def _bound(tree: ast.Module) -> set[str]:
+def _bound_names(tree: ast.Module) -> set[str]:
     """Every name that the source itself gives: functions, parameters, targets."""
     names = set()
     for node in ast.walk(tree):
@@ -167,7 +167,7 @@ def _check_top_level(node: ast.stmt) -> None:
             return
         case ast.Assign(targets=[ast.Name()], value=value) if _is_number(value):
             return
-    raise _refused(
+    raise _refusal(
         node,
         "only imports, functions and `NAME = number` may stand at the top level, because anything else runs when the "
         "functions are defined",
@@ -184,7 +184,7 @@ def _check(node: ast.AST, known: set[str]) -> None:
     match node:
         case ast.Import() | ast.ImportFrom():
             if ast.unparse(node) not in IMPORTS:
-                raise _refused(node, f"`{_cut(ast.unparse(node))}` is not allowed: {', '.join(IMPORTS)} are")
+                raise _refusal(node, f"`{_cut(ast.unparse(node))}` is not allowed: {', '.join(IMPORTS)} are")
         case ast.FunctionDef():
             _check_definition(node)
         case ast.Lambda(args=args):
@@ -192,11 +192,11 @@ def _check(node: ast.AST, known: set[str]) -> None:
         case ast.arg(arg=name, annotation=annotation):
             _check_name(node, name)
             if annotation is not None:
-                raise _refused(node, "annotations are evaluated at definition: leave them out")
+                raise _refusal(node, "annotations are evaluated at definition: leave them out")
         case ast.Name(id=name):
             _check_name(node, name, stores=isinstance(node.ctx, ast.Store))
             if name not in known:
-                raise _refused(node, f"the name {name!r} is not known here")
+                raise _refusal(node, f"the name {name!r} is not known here")
         case ast.Attribute():
             _check_attribute(node)
         case ast.Constant(value=value):
@@ -204,54 +204,54 @@ def _check(node: ast.AST, known: set[str]) -> None:
         case ast.keyword(arg=str(name)):
             _check_name(node, name, stores=False)
         case ast.Expr(value=value) if not isinstance(value, (ast.Constant, ast.Call)):
-            raise _refused(node, "an expression that stands alone has no effect: assign or return it")
+            raise _refusal(node, "an expression that stands alone has no effect: assign or return it")
         case ast.For(iter=source) | ast.comprehension(iter=source):
             _check_loop(node, source)
         case ast.Call(keywords=keywords) if any(entry.arg is None for entry in keywords):
-            raise _refused(node, "`**` in a call is not allowed: write the arguments out")
+            raise _refusal(node, "`**` in a call is not allowed: write the arguments out")
 
 
 def _check_definition(node: ast.FunctionDef) -> None:
     _check_name(node, node.name)
     if node.decorator_list:
-        raise _refused(node, f"the function {node.name!r} has a decorator, which runs at definition: leave it out")
+        raise _refusal(node, f"the function {node.name!r} has a decorator, which runs at definition: leave it out")
     if node.returns is not None:
-        raise _refused(node, "annotations are evaluated at definition: leave them out")
+        raise _refusal(node, "annotations are evaluated at definition: leave them out")
     if getattr(node, "type_params", None):
-        raise _refused(node, "type parameters are not allowed")
+        raise _refusal(node, "type parameters are not allowed")
     _check_arguments(node, node.args)
 
 
 def _check_arguments(node: ast.AST, args: ast.arguments) -> None:
     if args.defaults or any(args.kw_defaults):
-        raise _refused(node, "default values are evaluated at definition: leave them out")
+        raise _refusal(node, "default values are evaluated at definition: leave them out")
     if args.vararg or args.kwarg:
-        raise _refused(node, "`*args` and `**kwargs` are not allowed: name every parameter")
+        raise _refusal(node, "`*args` and `**kwargs` are not allowed: name every parameter")
 
 
 def _check_name(node: ast.AST, name: str, stores: bool = True) -> None:
     if name.startswith("_") and name != "_":
-        raise _refused(node, f"the name {_cut(name)!r} begins with an underscore")
+        raise _refusal(node, f"the name {_cut(name)!r} begins with an underscore")
     if not name.isascii():
-        raise _refused(node, "a name has characters beyond ASCII")
+        raise _refusal(node, "a name has characters beyond ASCII")
     if stores and (name in ALIASES or hasattr(builtins, name) or keyword.iskeyword(name)):
-        raise _refused(node, f"the name {name!r} is taken: choose another")
+        raise _refusal(node, f"the name {name!r} is taken: choose another")
 
 
 def _check_constant(node: ast.AST, value: object) -> None:
     if not (value is None or value is Ellipsis or type(value) in (bool, int, float, str)):
-        raise _refused(node, f"constants of type {type(value).__name__} are not allowed")
+        raise _refusal(node, f"constants of type {type(value).__name__} are not allowed")
     if type(value) is int and abs(value) > TOO_BIG:
-        raise _refused(node, f"whole numbers beyond {TOO_BIG} are not allowed: write a float")
+        raise _refusal(node, f"whole numbers beyond {TOO_BIG} are not allowed: write a float")
     if type(value) is float and value in (float("inf"),):
-        raise _refused(node, "the number is infinite: use a large one, such as 1e9")
+        raise _refusal(node, "the number is infinite: use a large one, such as 1e9")
 
 
 def _check_loop(node: ast.AST, source: ast.expr) -> None:
     called = isinstance(source, ast.Call) and isinstance(source.func, ast.Name)
     listed = isinstance(source, (ast.Tuple, ast.List))
     if not (listed or (called and source.func.id in ("range", "enumerate", "zip", "reversed"))):  # type: ignore[union-attr]
-        raise _refused(source, "loops run over `range`, `enumerate`, `zip` or a written-out tuple")
+        raise _refusal(source, "loops run over `range`, `enumerate`, `zip` or a written-out tuple")
 
 
 def _check_attribute(node: ast.Attribute) -> None:
@@ -261,9 +261,9 @@ def _check_attribute(node: ast.Attribute) -> None:
     allowed = METHODS if module is None else MODULES[module]
     if name not in allowed:
         owner = "" if module is None else f" of {module}"
-        raise _refused(node, f"the attribute {_cut(name)!r}{owner} is not on the list of what may be used")
+        raise _refusal(node, f"the attribute {_cut(name)!r}{owner} is not on the list of what may be used")
     if not isinstance(node.ctx, ast.Load):
-        raise _refused(node, f"the attribute {name!r} cannot be assigned")
+        raise _refusal(node, f"the attribute {name!r} cannot be assigned")
 
 
 def _module_of(node: ast.expr) -> str | None:
@@ -278,7 +278,7 @@ def _module_of(node: ast.expr) -> str | None:
     return None
 
 
-def _refused(node: ast.AST, what: str) -> Refused:
+def _refusal(node: ast.AST, what: str) -> Refused:
     line = getattr(node, "lineno", None)
     return Refused("G2", f"{'' if line is None else f'line {line}: '}{what}.")
 
