@@ -217,6 +217,7 @@ STATIC = {
     "a builtin of their own": (with_prior("range = 3"), "name 'range' is taken"),
     "a parameter called jnp": (GREEDY.replace("def gaps(view)", "def gaps(jnp)"), "name 'jnp' is taken"),
     "a name with an underscore": (with_prior("_x = 1"), "begins with an underscore"),
+    "attributes without end": (with_prior("x = view" + ".T" * 2_500), "nested too deeply"),
     "an expression alone": (with_prior("view['landmarks']"), "stands alone"),
     "a name that nobody gave": (with_prior("x = secret"), "name 'secret' is not known"),
 }

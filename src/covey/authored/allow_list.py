@@ -119,10 +119,13 @@ def check_static(tree: ast.Module) -> None:
     for statement in tree.body:
         _check_top_level(statement)
     known = _bound_names(tree) | BUILTINS | set(ALIASES)
-    for node in ast.walk(tree):
-        if not isinstance(node, EVERYWHERE):
-            raise _refusal(node, f"`{type(node).__name__}` is not part of the language that is understood")
-        _check(node, known)
+    try:
+        for node in ast.walk(tree):
+            if not isinstance(node, EVERYWHERE):
+                raise _refusal(node, f"`{type(node).__name__}` is not part of the language that is understood")
+            _check(node, known)
+    except RecursionError:
+        raise Refused("G2", "an expression is nested too deeply.") from None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
