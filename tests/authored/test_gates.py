@@ -200,7 +200,7 @@ def test_documents_that_hold_no_functions(document, words, contract):
 
 def test_a_refusal_can_be_demanded(contract, views):
     with pytest.raises(BadInput, match="no function"):
-        examine("", contract, views).demand()
+        examine("", contract, views, give_up_isolation=True).demand()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
