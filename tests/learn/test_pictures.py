@@ -53,7 +53,7 @@ def trained(name: str, encoder: str, seed: int) -> float:
     """Mean return of an agent after training. Seeds are trained one by one: filters of several seeds in one program
     take twice as long on a CPU."""
     learner, pictures = LEARNERS[name], make("toy/pictures", size=SIZE)
-    how = {"steps": learner.steps, "envs": learner.envs, "seed": seed, "episodes": 64}
+    how: dict[str, Any] = {"steps": learner.steps, "envs": learner.envs, "seed": seed, "episodes": 64}
     run = train(name, pictures, quiet=True, out=None, settings=learner.settings | ENCODERS[encoder], **how)
     return float(run.evaluation.per_seed()["return/reader/mean_agent"][0])
 
