@@ -152,7 +152,7 @@ ALGORITHMS = {
     "credit-mappo": ppo_row(ppo.credit_mappo, "discrete", **CREDITED),
     "vdn": mixing_row(value.vdn, "discrete", shared=False),
     "qmix": mixing_row(value.qmix, "discrete", mixer=Monotone(8)),
-    "iql": field_row(mean_q.iql, "discrete", worlds=("discrete",)),
+    "iql": field_row(mean_q.iql, "discrete", worlds=("discrete",))._replace(slow=True),
     "mfq": field_row(mean_q.mfq, "discrete", worlds=("discrete",), field=Field(Everybody(types="all"), iterations=1)),
     "ac": field_row(mean_ac.ac, "continuous"),
     "mfac": field_row(mean_ac.mfac, "graph"),

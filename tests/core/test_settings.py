@@ -138,6 +138,7 @@ def test_train_checks_settings_before_anything_is_written(given, words, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_train_with_settings(tmp_path):
     settings = {"width": 8, "horizon": 4, "actor_lr": 1e-3}
     run = covey.train("ippo", "toy/graph", steps=8, episodes=2, settings=settings, out=tmp_path / "run", quiet=True)

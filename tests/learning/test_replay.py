@@ -237,6 +237,7 @@ def test_the_episode_that_has_just_ended():
     assert {obs: row[0] for obs, row in known(batch).items()}[2] == 3
 
 
+@pytest.mark.slow
 def test_whole_episodes_of_an_unlimited_environment_need_a_length():
     spec, buffer = SPEC._replace(time_limit=None), filled(Replay(capacity=20, batch=4), [CUT])[0]
     for sampler in (CurrentEpisode(), Episodes()):

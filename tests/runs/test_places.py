@@ -247,6 +247,7 @@ NETWORK = {
 }
 
 
+@pytest.mark.slow
 def test_a_network_file_with_a_relative_path(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "nets"
     folder.mkdir()

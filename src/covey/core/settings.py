@@ -207,7 +207,7 @@ def is_plain(hint: Any) -> bool:
 
 def own_fields(record: Any) -> list[dataclasses.Field]:
     """Fields that the constructor takes; none where it takes something else."""
-    apart = (*DECIDED, getattr(type(record), "by_name", None))
+    apart = (*DECIDED, getattr(type(record), "by_name", None), *getattr(type(record), "unwritten", ()))
     fields = [field for field in init_fields(type(record)) if field.name not in apart]
     taken = inspect.signature(type(record)).parameters
     return fields if all(field.name in taken for field in fields) else []

@@ -41,6 +41,7 @@ def played(world, policy, steps):
     return state, now
 
 
+@pytest.mark.slow
 def test_what_is_found_is_kept(monkeypatch):
     world = contended([60, 40], ticks=1, time_limit=4)
     brief = BRIEF._replace(updates=20)
