@@ -7,7 +7,7 @@ JOBS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := -m pytest -n $(JOBS) --dist loadscope
-QUICK := tests/core tests/nn tests/learning tests/algorithms tests/runs tests/studies tests/testing
+QUICK := tests/core tests/nn tests/learning tests/algorithms tests/authored tests/runs tests/studies tests/testing
 
 .PHONY: demo test test-slow test-quick test-oldest check learn bench docs
 
