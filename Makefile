@@ -9,7 +9,9 @@ BIN := $(VENV)/bin
 PYTEST := -m pytest -n $(JOBS) --dist loadscope
 QUICK := tests/core tests/nn tests/learning tests/algorithms tests/authored tests/runs tests/studies tests/testing
 
-.PHONY: demo test test-slow test-quick test-oldest check learn bench docs
+.PHONY: install demo test test-slow test-quick test-oldest check learn bench docs
+
+install: $(VENV)/.dev  ## covey and its tools in .venv, and nothing else
 
 demo: $(VENV)/.dev  ## two routers learn to share a link
 	$(BIN)/covey reproduce att-maddpg/demo

@@ -164,7 +164,7 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_bit(case, tmp_path):
     assert answered < 1 + patience_of_a_busy_machine()
     assert "Traceback" not in rest
     assert left_of(company) == set()
-    assert ("with everything saved: go on with `--resume" in rest) != case.twice
+    assert ("with everything saved: go on with `covey train --resume" in rest) != case.twice
 
     stopped_at, _ = arrays(tmp_path / "run")
     end = stopped_at + case.chunk * (1 if case.workers is None else 2)
@@ -223,7 +223,7 @@ def test_the_first_signal_is_heard_in_an_evaluation(line, tmp_path):
     code, seconds, rest = stopped(line, "step 100/100", signal.SIGTERM, pause=2.0)
     assert code == 143
     assert seconds < 2 + patience_of_a_busy_machine()
-    assert "stopped at step 100 with everything saved: go on with `--resume" in rest
+    assert "stopped at step 100 with everything saved: go on with `covey train --resume" in rest
     assert not (tmp_path / "run" / "summary.json").exists()
 
 

@@ -195,7 +195,7 @@ class Collapsing(HostToy):
 def test_what_was_learned_is_saved_when_the_world_fails(tmp_path, capsys):
     with pytest.raises(RuntimeError, match="the roof came down"):
         hosted(Collapsing, tmp_path / "run", chunk=5, quiet=False)
-    assert "step 12 is saved: go on with `--resume" in capsys.readouterr().out
+    assert "step 12 is saved: go on with `covey train --resume" in capsys.readouterr().out
     hosted(HostToy, tmp_path / "until", steps=12)
     saved, until = (open_run(tmp_path / name, HostToy(4)).agents for name in ("run", "until"))
     assert_same(saved, until)

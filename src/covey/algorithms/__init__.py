@@ -59,7 +59,7 @@ ALIASES: dict[str, Alias] = {
     "ippo": Alias("covey.algorithms.ppo:ippo", "Independent PPO: every agent's critic sees that agent alone."),
     "mappo": Alias("covey.algorithms.ppo:mappo", "PPO for teams: centralized critics."),
     "credit-mappo": Alias(
-        "covey.algorithms.ppo:credit_mappo", "MAPPO in which agents are told apart what they did for the team."
+        "covey.algorithms.ppo:credit_mappo", "MAPPO that tells agents apart by what each did for the team."
     ),
     "vdn": Alias("covey.algorithms.value:vdn", "Q-learning in which the team's value is its members' sum.", ("tuned",)),
     "qmix": Alias(

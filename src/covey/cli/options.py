@@ -109,7 +109,8 @@ def maker_form(maker: Callable, positional: int, given: Mapping[str, Any]) -> An
     hints, docs = hints_of(maker), argument_docs(maker)
     entries = []
     for name, parameter in _keywords(maker, positional).items():
-        hint, default = hints.get(name, Any), given.get(name, parameter.default)
+        usual = type(parameter.default) if is_plain(type(parameter.default)) else Any
+        hint, default = hints.get(name, usual), given.get(name, parameter.default)
         if not is_plain(hint):
             continue
         if default is inspect.Parameter.empty:

@@ -43,12 +43,14 @@ def evaluation_summary(evaluation: Evaluation, config: Config) -> dict[str, Any]
 def comparison_table(comparison: Comparison) -> Table:
     """One row per contender and group."""
     groups = {row.group for row in comparison.rows}
-    titles = ("return per episode", "per step", "regret per episode")
+    regrets = any(row.regret is not None for row in comparison.rows)
+    titles = ("return per episode", "per step", *["regret per episode"] * regrets)
     columns = [Column("what")] + [Column("group")] * (len(groups) > 1)
     columns += [Column(title, right=True) for title in titles] + [Column("over"), Column("knows", prose=True)]
     rows = []
     for row in comparison.rows:
-        numbers = [spread(x) for x in (row.returns, row.per_step)] + ["" if row.regret is None else spread(row.regret)]
+        numbers = [spread(x) for x in (row.returns, row.per_step)]
+        numbers += ["" if row.regret is None else spread(row.regret)] * regrets
         rows.append([row.label, *([row.group] if len(groups) > 1 else []), *numbers, row.over, row.knows])
     title = f"{comparison.world}: means over the agents of a group [95 %]"
     return Table(tuple(columns), rows, title, _about(comparison.reference))

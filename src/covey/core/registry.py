@@ -27,7 +27,12 @@ def locate(path: str, what: str) -> Any:
     try:
         found = import_named(module_name)
     except ModuleNotFoundError as error:
-        raise BadInput(f"the {what} {path!r} cannot be imported: there is no module {error.name!r}.") from error
+        file = f": write {module_name[:-3]}:{attribute}" if module_name.endswith(".py") else ""
+        raise BadInput(f"the {what} {path!r} cannot be imported: there is no module {error.name!r}{file}.") from error
+    except SyntaxError as error:
+        raise BadInput(
+            f"the {what} {path!r} cannot be imported: {error.filename}, line {error.lineno}: {error.msg}."
+        ) from error
     try:
         for name in attribute.split("."):
             found = getattr(found, name)

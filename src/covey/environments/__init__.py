@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from covey.core.errors import unknown
+from covey.core.errors import BadInput, unknown
 from covey.core.registry import call, locate
 
 
@@ -110,6 +110,12 @@ def maker(id: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return locate(SCHEMES[scheme], "environment"), (rest,)
     if colon:
         return locate(id, "environment"), ()
+    file = Path(f"{id.removesuffix('.py')}.py")
+    if file.exists():
+        raise BadInput(
+            f"the environment {id!r} is unknown; for one of {file}, name the function there that makes it: "
+            f"`{file.stem}:make_env`."
+        )
     raise unknown("the environment", id, WORLDS)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from covey.core.environment import HostEnvironment, evaluation_world
@@ -176,14 +177,35 @@ def frames(
     for axes, t in zip(canvases, shown, strict=True):
         environment.draw(axes, states[t], episode.step(t), action=None, history=states[:t])
     same_limits(canvases)
+    box = roomy(canvases[0], box)
     pictures = []
     for axes, t in zip(canvases, shown, strict=True):
         for strip, (group, of_group) in zip(strips, curves.items(), strict=True):
             draw_credits(strip, of_group, group, t)
+        axes.set_position(box)
         axes.set_visible(True)
         pictures.append(pixels(figure))
         axes.remove()
     return pictures
+
+
+def roomy(axes: Axes, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The place of `axes` in its figure, `box`, made smaller by what of its title and labels would be cut off."""
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    axes.set_visible(True)
+    whole = axes.get_tightbbox(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+    axes.set_visible(False)
+    if whole is None:
+        return box
+    shown = whole.transformed(figure.transFigure.inverted())
+    left, low = max(0.0, MARGIN - shown.x0), max(0.0, MARGIN - shown.y0)
+    right, high = max(0.0, shown.x1 - 1.0 + MARGIN), max(0.0, shown.y1 - 1.0 + MARGIN)
+    return box[0] + left, box[1] + low, box[2] - left - right, box[3] - low - high
+
+
+MARGIN = 0.005
+"""Share of a frame that stays empty at its edges."""
 
 
 def same_limits(canvases: Sequence[Axes]) -> None:

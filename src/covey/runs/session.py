@@ -270,7 +270,7 @@ class Session:
         return all(offered(self.config.environment, name) for name in ("save", "restore"))
 
     def _go_on(self) -> str:
-        return f"go on with `--resume --out {self.folder}`"
+        return f"go on with `covey train --resume --out {self.folder}`"
 
     def finish(self) -> Result:
         """The final evaluation, every episode of it in `evaluation.csv`, and `summary.json`."""

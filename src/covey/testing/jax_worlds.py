@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+import covey
+from covey.core.algorithm import Algorithm
 from covey.core.environment import Reference
 from covey.core.optional import offered
-from covey.core.types import Spec
+from covey.core.types import Spec, action_shape
 from covey.testing.compare import difference, plain
 from covey.testing.rules import DEATH, RETURN, Flags, broken_at_reset, broken_by_step, random_actions
 from covey.testing.shapes import time_step_problems
@@ -39,7 +45,14 @@ def attempt(what: str, call: Callable, *args: Any) -> Any:
         return call(*args)
     except Exception as error:
         first = (str(error).strip() or "no message").splitlines()[0]
-        raise Raised(f"{what} raised {type(error).__name__}: {first}") from error
+        raise Raised(f"{what} raised {type(error).__name__}{place_of(error)}: {first}") from error
+
+
+def place_of(error: BaseException) -> str:
+    """Where the user's own code was when `error` was raised: the innermost line that no package holds."""
+    packages = (sysconfig.get_paths()["purelib"], sysconfig.get_paths()["stdlib"], str(Path(covey.__file__).parent))
+    lines = [x for x in traceback.extract_tb(error.__traceback__) if not x.filename.startswith((*packages, "<"))]
+    return f" in {Path(lines[-1].filename).name}:{lines[-1].lineno}" if lines else ""
 
 
 def reported(stage: Callable[[Any, Any], list[str]]) -> Callable[[Any, Any], list[str]]:
@@ -219,10 +232,56 @@ def sentences(spec: Spec, first: dict[str, int]) -> list[str]:
 # What a world may offer besides
 
 
+def rule_problems(environment: Any, key: Any) -> list[str]:
+    """Rules that cannot be made, or whose actions are not what the world takes."""
+    if offered(environment, "rules") is None:
+        return []
+    rules = attempt("`rules()`", environment.rules)
+    if not isinstance(rules, dict):
+        return [f"`rules` returned a {type(rules).__name__}, not a dict of functions by name."]
+    return [problem for name, make in rules.items() for problem in _problems_of_rule(environment, name, make, key)]
+
+
+def _problems_of_rule(environment: Any, name: str, make: Any, key: Any) -> list[str]:
+    if not callable(make) or isinstance(make, Algorithm):
+        return [f"the rule {name!r} is a {type(make).__name__}, not a function without arguments that makes one."]
+    rule = attempt(f"making the rule {name!r}", make)
+    if not isinstance(rule, Algorithm):
+        return [f"the function of the rule {name!r} made a {type(rule).__name__}, not an algorithm such as a Scripted."]
+
+    def acted(key: Any) -> Any:
+        _, now = environment.reset(key)
+        return rule.act(rule.init(key, 1), rule.memory(key), now, key, jnp.int32(0), explore=False)[0]
+
+    done, problems = attempt(f"the rule {name!r}", jax.eval_shape, acted, key), []
+    groups = environment.spec.groups
+    if not isinstance(done, dict) or set(done) != set(rule.groups) or not set(done) <= set(groups):
+        given = sorted(done) if isinstance(done, dict) else type(done).__name__
+        return [f"the rule {name!r} acts for {given}, and has to for the groups {sorted(rule.groups)}."]
+    for group, action in done.items():
+        shape, dtype = action_shape(groups[group].action)
+        wanted = f"{dtype}[{', '.join(map(str, (groups[group].size, *shape)))}]"
+        found = f"{action.dtype}[{', '.join(map(str, action.shape))}]"
+        if found != wanted:
+            problems.append(f"the rule {name!r} gives {found} for the group {group!r}, and has to give {wanted}.")
+    return problems
+
+
+def draw_problems(environment: Any, key: Any) -> list[str]:
+    """One frame, drawn as a film would."""
+    if offered(environment, "draw") is None:
+        return []
+    from matplotlib.figure import Figure
+
+    state, now = jax.tree.map(np.asarray, jax.jit(environment.reset)(key))
+    attempt("`draw(axes, state, now)`", environment.draw, Figure().add_subplot(), state, now)
+    return []
+
+
 @reported
 def extras_problems(environment: Any, key: Any) -> list[str]:
-    """`measure` and `reference`, where the world has them."""
-    problems = []
+    """`measure`, `reference`, `rules` and `draw`, where the world has them."""
+    problems = rule_problems(environment, key) + draw_problems(environment, key)
     if offered(environment, "measure"):
         state, _ = environment.reset(key)
         measured = attempt("`measure(state)`", environment.measure, state)
