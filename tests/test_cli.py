@@ -434,3 +434,34 @@ def test_every_example_of_the_manual_is_understood(line, run, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(line)[1:]) == 0
     assert reached or line.split()[1] in ("list", "--help") or "--help" in line
+
+
+OWN = """
+from covey.environments.toy import discrete
+
+def make_env(time_limit=8, bonus: float = 0.5):
+    return discrete(time_limit=time_limit, bonus=bonus)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("check own:make_env --env.time-limit 3 --env.bonus 1", 0, "no problems found"),
+        ("check own:make_env --env.time-limit soon", 2, "--env.time-limit must be a whole number, got 'soon'"),
+        ("check own", 2, "name the function there that makes it: `own:make_env`"),
+        ("check own.py", 2, "name the function there that makes it: `own:make_env`"),
+        ("check own.py:make_env", 2, "there is no module 'own.py': write own:make_env"),
+        ("check torn:make_env", 2, "torn.py, line 1: "),
+    ],
+)
+def test_ones_own_file(line, code, words, tmp_path, monkeypatch, capsys):
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "torn.py").write_text("def make_env(:\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("own", "torn"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert main(line.split()) == code
+    shown = capsys.readouterr()
+    assert words in " ".join((shown.out + shown.err).split())

@@ -19,7 +19,7 @@ from covey.runs import attention, render
 from covey.runs import episode as episodes
 from covey.runs.episode import record
 from covey.runs.evaluate import FINAL, evaluate, evaluation_keys
-from covey.runs.figures import blank
+from covey.runs.figures import blank, pixels
 from covey.runs.policy import load
 from covey.runs.train import train
 
@@ -374,3 +374,17 @@ def test_attention_figure(watched):
 def test_critics_without_attention(navigation):
     with pytest.raises(BadInput, match="no attention to draw: Joint attends to nothing"):
         attention.check_attends(algorithms.make("maddpg", navigation))
+
+
+def test_titles_and_labels_fit_into_a_flat_frame():
+    figure = blank(6.0, 1.2)
+    figure.set_layout_engine("none")
+    box = (0.02, 0.02, 0.96, 0.94)
+    axes = figure.add_axes(box, visible=False)
+    axes.set(title="a title", xlabel="places")
+    axes.set_position(render.roomy(axes, box))
+    axes.set_visible(True)
+    shown = pixels(figure)
+    edges = np.concatenate([shown[0], shown[-1], shown[:, 0], shown[:, -1]])
+    assert (edges == 255).all()
+    assert (shown < 255).any()

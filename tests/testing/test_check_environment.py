@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax.core import Tracer
 
+from covey.core.algorithm import Scripted
 from covey.core.environment import Reference
 from covey.core.types import Box, Discrete, Field, Group, MultiDiscrete, Spec, Table, TimeStep
 from covey.environments import toy
@@ -453,3 +454,51 @@ def test_arrays_that_are_overwritten():
 
 def test_a_save_that_does_not_bring_the_world_back():
     assert any("after `restore`" in problem for problem in check_environment(ForgetsWhatItSaved()))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rules and pictures
+
+
+def ruled(rules):
+    """A sound world with these rules."""
+    world: Any = Sound()
+    world.rules = lambda: rules
+    return world
+
+
+def rule(action):
+    return lambda: Scripted(SPEC, ("p", "q"), lambda now, key: action)
+
+
+STILL = {"p": jnp.zeros(2, jnp.int32), "q": jnp.zeros((1, 1))}
+
+
+def test_sound_rules_have_no_problems():
+    assert check_environment(ruled({"still": rule(STILL)})) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ([rule(STILL)], "`rules` returned a list, not a dict of functions by name"),
+        ({"still": rule(STILL)()}, "the rule 'still' is a Scripted, not a function without arguments that makes one"),
+        ({"still": Scripted}, "making the rule 'still' raised TypeError"),
+        ({"still": lambda: STILL}, "the function of the rule 'still' made a dict, not an algorithm"),
+        ({"still": rule({"p": STILL["p"]})}, "the rule 'still' acts for ['p'], and has to for the groups ['p', 'q']"),
+        (
+            {"still": rule(STILL | {"p": jnp.zeros(2)})},
+            "the rule 'still' gives float32[2] for the group 'p', and has to give int32[2]",
+        ),
+    ],
+)
+def test_rules_that_cannot_be_played(rules, says):
+    (problem,) = check_environment(ruled(rules))
+    assert says in problem
+
+
+def test_a_picture_that_cannot_be_drawn():
+    world: Any = Sound()
+    world.draw = lambda axes, state, now, action=None, history=None: axes.scater([0], [0])
+    (problem,) = check_environment(world)
+    assert "`draw(axes, state, now)` raised AttributeError in test_check_environment.py:" in problem
