@@ -10,7 +10,16 @@ import pytest
 from scripted import MODEL, Reply, completion, error, serving, stream
 
 from covey.authored import endpoint as endpoints
-from covey.authored.endpoint import FAULTS, Client, Endpoint, quoted, read_completion, read_key, read_stream, retry_after
+from covey.authored.endpoint import (
+    FAULTS,
+    Client,
+    Endpoint,
+    quoted,
+    read_completion,
+    read_key,
+    read_stream,
+    retry_after,
+)
 from covey.authored.exchange import Answer, Fault, Message, Usage
 from covey.core.errors import BadInput
 
@@ -127,7 +136,12 @@ NO_ANSWER = {
     "cut off": (completion("Y", "length"), "cut-off", 1, "token limit"),
     "held back": (completion("Y", "content_filter"), "filtered", 1, "content filter"),
     "too long": (completion("x" * 3_000), "too-long", 1, "longer than 2000 bytes"),
-    "lost on the way": (completion("x" * 500)._replace(cut=300, headers={"Content-Length": "900"}), "failing", 3, "lost"),
+    "lost on the way": (
+        completion("x" * 500)._replace(cut=300, headers={"Content-Length": "900"}),
+        "failing",
+        3,
+        "lost",
+    ),
 }
 STREAMED = {
     "a stream that ends": (stream("Yes, it", None, done=False), "truncated", "after 7 characters"),
@@ -189,7 +203,7 @@ def test_nobody_listens(waits):
 def test_a_slow_endpoint(client_of, waits):
     with serving([completion()._replace(wait_s=0.5), completion()]) as server:
         assert client_of(server, timeout_s=0.2).answer("code", ASKED).text == "Yes."
-    with serving([completion()._replace(wait_s=0.5)]) as server, pytest.raises(Fault, match="within 0.1 s") as caught:
+    with serving([completion()._replace(wait_s=0.5)]) as server, pytest.raises(Fault, match=r"within 0\.1 s") as caught:
         client_of(server, timeout_s=0.1, attempts=2).answer("code", ASKED)
     assert caught.value.name == "slow"
     assert waits == [0.5, 0.5]
@@ -345,7 +359,9 @@ def test_urls_that_are_none(url, words):
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["timeout_s", "deadline_s", "calls", "tokens", "answer_bytes", "attempts", "max_tokens"])
+@pytest.mark.parametrize(
+    "name", ["timeout_s", "deadline_s", "calls", "tokens", "answer_bytes", "attempts", "max_tokens"]
+)
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_settings_that_are_none(name, value):
     with pytest.raises(BadInput, match=f"`{name}` of an endpoint must be above 0"):

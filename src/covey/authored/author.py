@@ -259,7 +259,10 @@ class Dialogue:
     def _draft(self, candidate: Candidate) -> str:
         """The first answer with code: S2 to S4."""
         if not self.about[2].staged:
-            self.tell("S2 to S4: constraints, plan and code in one call")
+            fixed = self.provider.about.get("kind") == "text"
+            self.tell(
+                f"S4 code: {self.provider.about['name']}" if fixed else "S2 to S4: constraints, plan, code at once"
+            )
             return self.provider.answer("single", prompts.ask_everything(*self.about)).text
         candidate.constraints = self._ask("constraints", prompts.ask_constraints(*self.about), prompts.read_constraints)
         basic = sum(constraint.kind == "basic" for constraint in candidate.constraints)
@@ -318,7 +321,9 @@ class Dialogue:
         except Refused:
             source = answer[: self.limits.source_bytes]
         candidate.judgment = judgment
-        gate, sentence = (None, None) if judgment.refused is None else (judgment.refused.gate, judgment.refused.sentence)
+        gate, sentence = (
+            (None, None) if judgment.refused is None else (judgment.refused.gate, judgment.refused.sentence)
+        )
         candidate.rounds.append(Round(source, gate, sentence, round(time.monotonic() - began, 2)))
         self.tell("gates: passed" if gate is None else f"gates: refused at {gate}: {sentence}")
         return source, judgment
@@ -332,7 +337,9 @@ class Dialogue:
             self.tell(f"S5 review: none ({error})")
             return ()
         doubts = [verdict.name for verdict in review if not verdict.holds]
-        self.tell(f"S5 review: {len(review) - len(doubts)} of {len(review)} hold" + "".join(f", not {x}" for x in doubts))
+        self.tell(
+            f"S5 review: {len(review) - len(doubts)} of {len(review)} hold" + "".join(f", not {x}" for x in doubts)
+        )
         return review
 
 

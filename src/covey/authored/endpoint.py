@@ -1,8 +1,8 @@
 """A language model behind an endpoint that speaks OpenAI's protocol: POST {base_url}/chat/completions.
 
-Hosted services speak it, and so do the servers that people run themselves (vLLM, Ollama, llama.cpp). The `openai` client
-(major versions 2 and 3) does the connection, and nothing else: it would return what is no answer without a word, wait
-for hours, follow redirects and read without end. So here are the budgets, the waiting, and the reading.
+Hosted services speak it, and so do the servers that people run themselves (vLLM, Ollama, llama.cpp). The `openai`
+client (major versions 2 and 3) makes the connection, and nothing else: it would return what is no answer without a
+word, wait for hours, follow redirects and read without end. So budgets, waits and the reading are here.
 
     endpoint = Endpoint("https://api.example.com/v1", "some-model", api_key_env="EXAMPLE_API_KEY")
     answer = Client(endpoint).answer("code", messages)
@@ -279,7 +279,9 @@ class Client:
         for piece in pieces:
             body += piece
             if len(body) > self.endpoint.answer_bytes:
-                raise Fault("too-long", f"the answer of the endpoint is longer than {self.endpoint.answer_bytes} bytes.")
+                raise Fault(
+                    "too-long", f"the answer of the endpoint is longer than {self.endpoint.answer_bytes} bytes."
+                )
             if self._clock() > end:
                 raise self._slow()
         return bytes(body)
@@ -332,12 +334,14 @@ class Client:
         match code:
             case 401 | 403:
                 named = self.endpoint.api_key_env
-                mend = "name the variable that holds a key with --api-key-env" if named is None else "is it the right key?"
+                mend = (
+                    "name the variable that holds a key with --api-key-env" if named is None else "is it the right key?"
+                )
                 return Fault("key", f"the endpoint {url} refuses the key (status {code}): {mend}", final=True)
             case 404:
                 sentence = (
-                    f"the endpoint {url} knows no such address, or no model {self.endpoint.model!r} (status 404; nothing "
-                    f"but /chat/completions is added to the URL, no /v1){self._says(status)}."
+                    f"the endpoint {url} knows no such address, or no model {self.endpoint.model!r} (status 404; "
+                    f"nothing but /chat/completions is added to the URL, no /v1){self._says(status)}."
                 )
                 return Fault("not-found", sentence, final=True)
             case _ if code < 400:
@@ -531,7 +535,9 @@ def _raise_error(document: dict[str, Any]) -> NoReturn:
 
 def _checked(content: Any, model: str, finish: Any, usage: Usage | None) -> Answer:
     if finish == "length":
-        raise Fault("cut-off", "the model stopped at its token limit, so that its answer is cut off: raise --max-tokens.")
+        raise Fault(
+            "cut-off", "the model stopped at its token limit, so that its answer is cut off: raise --max-tokens."
+        )
     if finish == "content_filter":
         raise Fault("filtered", "the endpoint held the answer back (content filter).")
     if not isinstance(content, str) or not content.strip():

@@ -234,7 +234,9 @@ class Replayed:
                 said = {"name": str(fault["name"]), "sentence": str(fault["sentence"]), "final": bool(fault["final"])}
                 return kept | {"fault": said}
             said = entry["answer"]
-            usage = None if said["usage"] is None else Usage(int(said["usage"]["prompt"]), int(said["usage"]["completion"]))
+            usage = (
+                None if said["usage"] is None else Usage(int(said["usage"]["prompt"]), int(said["usage"]["completion"]))
+            )
             answer = Answer(said["text"], str(said["model"]), said["finish_reason"], usage)
             changed = digest(answer.text) != said["sha256"]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -97,6 +97,6 @@ def _demand_same(path: Path, document: dict[str, Any], contract: Contract) -> No
         if found.get(name) != wanted[name]:
             what = {"view": "agents see other things", "constants": "other numbers are known"}
             raise BadInput(
-                f"the authored functions {path} were written for {ascii(document['environment'])}, and in "
+                f"the authored functions {path} were written for {document['environment']!a}, and in "
                 f"{contract.environment!r} {what.get(name, 'agents do other things')}: run `covey author` for it."
             )

@@ -57,7 +57,7 @@ def mate_gaps(view, p):
 APIS = {"assembly": LENGTHS + "\n" + _ASSEMBLY, "navigation": LENGTHS + "\n" + _NAVIGATION}
 """By environment, functions that an author may copy."""
 
-ASSEMBLY = f'''"""Enter the region, keep away from each other, move as the neighbors do; earn in the middle of the free cells."""
+ASSEMBLY = f'''"""Enter the region, keep apart, move as the neighbors do; earn in the middle of free cells."""
 import jax.numpy as jnp
 
 {LENGTHS}

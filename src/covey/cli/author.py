@@ -35,10 +35,10 @@ class Arguments:
 
     environment: Annotated[Positional[str | None], arg(metavar="ENVIRONMENT", help_behavior_hint="")] = None
     """One of `covey list environments`, or one of your own."""
-    task: Annotated[str, arg(metavar="TEXT", help_behavior_hint="(default: to earn the reward)")] = ""
+    task: Annotated[str, arg(metavar="TEXT", help_behavior_hint="(default: to earn)")] = ""
     """What the agents should do, in a sentence or several."""
-    group: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: the only one)")] = None
-    """The group of agents that the functions are for."""
+    group: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: all)")] = None
+    """The agents that the functions are for."""
     endpoint: Annotated[str | None, arg(metavar="URL", help_behavior_hint="")] = None
     """Of a server that speaks OpenAI's protocol, up to `/v1`."""
     model: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
@@ -46,21 +46,21 @@ class Arguments:
     api_key_env: Annotated[str | None, arg(metavar="VARIABLE", help_behavior_hint="(default: no key)")] = None
     """The name of the environment variable that holds the key."""
     replay: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """A recorded exchange to answer from, instead of a model."""
+    """A recorded exchange that answers instead."""
     source: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """A source text to examine, instead of asking anybody."""
+    """A source text to examine instead."""
     candidates: int = 1
-    """Dialogues, of which the best is taken."""
+    """Dialogues; the best is taken."""
     repairs: int = 4
     """Repairs in each of them, at most."""
     stages: Literal["single", "staged"] = "staged"
-    """All in one call, or constraints, plan, code and review one after the other."""
+    """All in one call, or constraints, plan, code, review."""
     no_chain_of_thought: FlagCreatePairsOff[bool] = False
     """Do not ask for the reasoning."""
     no_apis: FlagCreatePairsOff[bool] = False
     """Do not offer functions to copy."""
     calls: int = 50
-    """Requests that may be sent, repeated ones included."""
+    """Requests that may be sent at all."""
     tokens: int = 500_000
     """Tokens that may be used."""
     deadline: float = 1_800.0
@@ -74,11 +74,11 @@ class Arguments:
     stream: FlagCreatePairsOff[bool] = False
     """Ask for answers in pieces."""
     seed: int = 0
-    """Of the views and episodes on which functions are tried."""
-    out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: a new one under authored/)")] = None
-    """Where source, programs, report and exchange go."""
+    """Of the episodes on which functions are tried."""
+    out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: authored/...)")] = None
+    """A new folder for all of it."""
     give_up_isolation: FlagCreatePairsOff[bool] = False
-    """Run the text without a cage: it can do whatever you can. Only for texts that you have read."""
+    """Run the text without a cage: it can do whatever you can."""
 
 
 def author(args: list[str]) -> int:
@@ -128,7 +128,7 @@ def _demand_one_provider(asked: Arguments) -> None:
     if asked.endpoint is not None and asked.model is None:
         raise BadInput("an endpoint needs the name of a model: --model NAME.")
     if asked.endpoint is not None and not asked.task:
-        raise BadInput("what should the agents do? Say it in a sentence: --task \"...\".")
+        raise BadInput('what should the agents do? Say it in a sentence: --task "...".')
 
 
 def _provider(asked: Arguments, environment: Any) -> Provider:

@@ -1,4 +1,4 @@
-"""Writing that never leaves half a file: write aside, flush to the disk, rename. And what files refuse, in sentences."""
+"""Writing that never leaves half a file: write aside, flush to the disk, rename. And what files refuse, in words."""
 
 from __future__ import annotations
 

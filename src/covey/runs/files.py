@@ -1,4 +1,4 @@
-"""Run folders: one run per folder at a time, and nothing in it that leads elsewhere. Single files: `covey.core.files`."""
+"""Run folders: one run per folder at a time, and nothing that leads out of it. Single files: `covey.core.files`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is meant by the name of a prior: a rule of the environment, a run that was trained before, or authored functions."""
+"""Who is meant by the name of a prior: a rule of the environment, a run that was trained, or authored functions."""
 
 from __future__ import annotations
 
