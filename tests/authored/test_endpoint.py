@@ -10,16 +10,8 @@ import pytest
 from scripted import MODEL, Reply, completion, error, serving, stream
 
 from covey.authored import endpoint as endpoints
-from covey.authored.endpoint import (
-    FAULTS,
-    Client,
-    Endpoint,
-    quoted,
-    read_completion,
-    read_key,
-    read_stream,
-    retry_after,
-)
+from covey.authored.completions import SHOWN, quoted, read_completion, read_stream
+from covey.authored.endpoint import FAULTS, Client, Endpoint, read_key, retry_after
 from covey.authored.exchange import Answer, Fault, Message, Usage
 from covey.core.errors import BadInput
 
@@ -30,10 +22,15 @@ ASKED = (Message("system", "You answer."), Message("user", "Is it so?"))
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
     """No variables that the client looks for by itself, and no proxies."""
-    pytest.importorskip("openai", reason="the package openai is not installed (extra `authored`)")
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SCRIPTED_KEY", KEY)
+
+
+@pytest.fixture
+def package():
+    """The client; tests that ask for it are skipped where it is missing."""
+    return pytest.importorskip("openai", reason="the package openai is not installed (extra `authored`)")
 
 
 @pytest.fixture
@@ -43,7 +40,7 @@ def waits():
 
 
 @pytest.fixture
-def client_of(waits):
+def client_of(waits, package):
     """Makes a client of a server that waits without waiting."""
 
     def make(server, **settings):
@@ -192,7 +189,7 @@ def test_a_chunked_stream_that_is_cut(client_of):
     assert len(server.requests) == 2
 
 
-def test_nobody_listens(waits):
+def test_nobody_listens(waits, package):
     with serving([completion()]) as server:
         pass
     with pytest.raises(Fault, match="cannot be reached: does it run") as caught:
@@ -281,7 +278,7 @@ def test_tokens_are_counted(client_of):
             client.answer("code", ASKED)
 
 
-def test_the_deadline_is_for_all_questions():
+def test_the_deadline_is_for_all_questions(package):
     now = [0.0]
     with serving([error(500)]) as server:
         client = Client(
@@ -388,4 +385,4 @@ def test_bodies_that_are_none(body, read):
 
 def test_words_of_others_are_short_and_plain():
     assert quoted("a\n\x1b[31mb\tc") == "a ?[31mb c"
-    assert len(quoted("x" * 999)) == endpoints.SHOWN
+    assert len(quoted("x" * 999)) == SHOWN

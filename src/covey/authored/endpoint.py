@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
-import json
+import itertools
 import math
 import os
 import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
-from covey.authored.exchange import Answer, Fault, Messages, Usage
+from covey.authored.completions import error_words, quoted, read_completion, read_stream
+from covey.authored.exchange import Answer, Fault, Messages
 from covey.core.errors import BadInput, require_extra
 
 FAULTS = {
@@ -56,9 +57,6 @@ AGAIN = (408, 409, 429)
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 """Before the second attempt; and where waits stop doubling."""
-
-SHOWN = 200
-"""Characters of an endpoint's own words that a sentence quotes."""
 
 ERROR_BYTES = 20_000
 """Of the body of an error that are read."""
@@ -191,7 +189,7 @@ class Client:
     def answer(self, stage: str, messages: Messages) -> Answer:
         """The answer to messages, asked for again where that may help; Fault where there is none."""
         self.questions += 1
-        for attempt in range(self.endpoint.attempts):
+        for attempt in itertools.count():
             self._demand_budget()
             self.calls += 1
             try:
@@ -206,12 +204,12 @@ class Client:
                 self.tokens += _tokens(answer, messages)
                 return answer
             if attempt + 1 == self.endpoint.attempts:
-                break
+                raise last
             wait = self._wait(attempt, asked)
             if wait >= self._left():
                 raise self._no_time(wait, asked, last)
             self._sleep(wait)
-        raise last
+        raise AssertionError("the last attempt is answered or raised")
 
     # -----------------------------------------------------------------------------------------------------------------
     # One request
@@ -420,139 +418,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         date = email.utils.parsedate_tz(value)
         seconds = math.nan if date is None else email.utils.mktime_tz(date) - time.time()
     return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def quoted(text: str) -> str:
-    """An endpoint's own words on one line, short and printable."""
-    line = " ".join(text.split())
-    line = "".join(c if c.isprintable() else "?" for c in line)
-    return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
-
-
-def error_words(body: str) -> str:
-    """What the body of an error says, without the markup around it."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return "" if body.lstrip().startswith("<") else body
-    return _message(document) or body
-
-
-def _message(document: Any) -> str:
-    """The words of `{"error": {"message": ...}}`, or of the like; "" where there is no error."""
-    error = document.get("error") if isinstance(document, dict) else None
-    if isinstance(error, dict):
-        return str(error.get("message") or error.get("code") or "no reason")
-    return "" if not error else str(error)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading answers
-
-
-class _Parts(NamedTuple):
-    """Of an answer that comes in pieces."""
-
-    text: list[str]
-    model: list[str]
-    finish: list[str]
-    usage: list[Usage]
-
-
-def read_completion(body: str) -> Answer:
-    """The answer in a whole response; Fault where there is none."""
-    document = _json(body)
-    choice = _choice(document)
-    message = choice.get("message")
-    if not isinstance(message, dict):
-        raise Fault("no-completion", "the endpoint's answer has a choice without a message.")
-    return _checked(message.get("content"), _name(document), choice.get("finish_reason"), _usage(document))
-
-
-def read_stream(body: str) -> Answer:
-    """The answer in a stream of events; Fault where it ends too early, whatever the connection says."""
-    parts = _Parts([], [], [], [])
-    for event in events(body):
-        document = _json(event)
-        if _message(document):
-            _raise_error(document)
-        parts.model.append(_name(document))
-        if usage := _usage(document):
-            parts.usage.append(usage)
-        if document.get("choices"):
-            _add(_choice(document), parts)
-    if not parts.finish:
-        said = len("".join(parts.text))
-        raise Fault("truncated", f"the endpoint's stream ended before the answer did, after {said} characters.")
-    usage = parts.usage[-1] if parts.usage else None
-    return _checked("".join(parts.text) or None, next(filter(None, parts.model), ""), parts.finish[-1], usage)
-
-
-def events(body: str) -> Iterator[str]:
-    """The data of complete events of a stream, without the `[DONE]` at its end."""
-    *complete, _ = re.split(r"\r?\n\r?\n", body)
-    for event in complete:
-        lines = [line[5:].removeprefix(" ") for line in event.splitlines() if line.startswith("data:")]
-        data = "\n".join(lines)
-        if data and data.strip() != "[DONE]":
-            yield data
-
-
-def _add(choice: dict[str, Any], parts: _Parts) -> None:
-    delta = choice.get("delta")
-    piece = delta.get("content") if isinstance(delta, dict) else None
-    if isinstance(piece, str):
-        parts.text.append(piece)
-    if isinstance(choice.get("finish_reason"), str):
-        parts.finish.append(choice["finish_reason"])
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        what = "a web page" if text.lstrip()[:1] == "<" else "text that is no JSON" if text.strip() else "nothing"
-        raise Fault("no-json", f"the endpoint answers with {what}: is its URL right?") from None
-    if not isinstance(document, dict):
-        raise Fault("no-completion", f"the endpoint answers with a JSON {type(document).__name__}, not a completion.")
-    return document
-
-
-def _choice(document: dict[str, Any]) -> dict[str, Any]:
-    if _message(document):
-        _raise_error(document)
-    choices = document.get("choices")
-    if choices is None:
-        raise Fault("no-completion", "the endpoint answers with JSON of another form than chat completions.")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise Fault("no-choices", "the endpoint's answer has no choices: nothing was said.")
-    return choices[0]
-
-
-def _raise_error(document: dict[str, Any]) -> NoReturn:
-    raise Fault("error", f"the endpoint answers with an error: {quoted(_message(document))}.")
-
-
-def _checked(content: Any, model: str, finish: Any, usage: Usage | None) -> Answer:
-    if finish == "length":
-        raise Fault(
-            "cut-off", "the model stopped at its token limit, so that its answer is cut off: raise --max-tokens."
-        )
-    if finish == "content_filter":
-        raise Fault("filtered", "the endpoint held the answer back (content filter).")
-    if not isinstance(content, str) or not content.strip():
-        raise Fault("no-text", "the endpoint's answer has no text.")
-    return Answer(content, model, finish if isinstance(finish, str) else None, usage)
-
-
-def _name(document: dict[str, Any]) -> str:
-    return quoted(document["model"]) if isinstance(document.get("model"), str) else ""
-
-
-def _usage(document: dict[str, Any]) -> Usage | None:
-    usage = document.get("usage")
-    counts = [usage.get(f"{name}_tokens") for name in Usage._fields] if isinstance(usage, dict) else []
-    return Usage(*counts) if counts and all(type(x) is int and x >= 0 for x in counts) else None
 
 
 def _tokens(answer: Answer, messages: Messages) -> int:

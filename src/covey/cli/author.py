@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from covey.cli.environment import parse_with_environment
-from covey.cli.parse import scan, switches
+from covey.cli.parse import JsonFile, scan, switches
 from covey.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Arguments:
     """A new folder for all of it."""
     give_up_isolation: FlagCreatePairsOff[bool] = False
     """Run the text without a cage: it can do whatever you can."""
+    json: JsonFile = None
+    """Write the report there too; `-`: print it alone."""
 
 
 def author(args: list[str]) -> int:
@@ -87,14 +89,27 @@ def author(args: list[str]) -> int:
     if environment is None:
         raise BadInput("for which environment? Say `covey author navigation`, or see `covey list environments`.")
     _demand_one_provider(asked)
-    from covey.authored.author import author
-    from covey.authored.prompts import Style
+    from covey.runs.tables import reports, write_json
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
+    with reports(asked.json):
+        written, out = _written(asked, environment)
+        _show(written)
+        print(f"\n{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+        print(_next(asked, args, environment, out))
+    write_json(written.report, asked.json)
+    return 0
+
+
+def _written(asked: Arguments, environment: Any) -> tuple[Written, Path]:
+    """What was admitted, and where it is."""
+    from covey.authored.author import author
+    from covey.authored.prompts import Style
+
     provider = _provider(asked, environment)
     style = Style(asked.stages == "staged", not asked.no_chain_of_thought, not asked.no_apis)
-    name = asked.environment.replace("/", "-").replace(":", "-")
+    name = str(asked.environment).replace("/", "-").replace(":", "-")
     out = asked.out or Path("authored") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
     written = author(
         environment,
@@ -109,10 +124,7 @@ def author(args: list[str]) -> int:
         give_up_isolation=asked.give_up_isolation,
         tell=lambda line: print(line, flush=True),
     )
-    _show(written)
-    print(f"\n{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
-    print(_next(asked, args, environment, out))
-    return 0
+    return written, out
 
 
 def _environment_id(words: list[str], given: Mapping[str, str]) -> str | None:
