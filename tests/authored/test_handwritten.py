@@ -38,7 +38,11 @@ def random_fields(environment, count, scale, seed=0):
     return fields
 
 
-@pytest.mark.parametrize("options", [{}, {"robots": 5, "collision_radius": 0.2, "tolerance": 0.3}])
+def also(**options):
+    return pytest.param(options, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("options", [{}, also(robots=5, collision_radius=0.2, tolerance=0.3)])
 def test_assembly(options, isolated):
     environment = covey.make("assembly", **options)
     own = traced(environment, isolated)
@@ -55,7 +59,7 @@ def test_assembly(options, isolated):
     np.testing.assert_array_equal(found, goals["apart"] * goals["centered"] * goals["entered"])
 
 
-@pytest.mark.parametrize("options", [{}, {"agents": 5, "landmarks": 2, "unit": 3.0, "speed": 1.0}, {"agents": 1}])
+@pytest.mark.parametrize("options", [{}, also(agents=5, landmarks=2, unit=3.0, speed=1.0), also(agents=1)])
 def test_navigation(options, isolated):
     environment: Navigation = covey.make("navigation", **options)
     own = traced(environment, isolated)
