@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -159,6 +163,7 @@ def test_repairs_end(answers, how, asked, ended, write, tmp_path):
     assert "\n" not in str(caught.value)
     report = json.loads((tmp_path / "new" / "report.json").read_text())
     assert report["candidates"][0]["ended"] == ended
+    assert report["asked"]["task"] == TASK
     assert report["chosen"] is None
     assert not (tmp_path / "new" / "program.json").exists()
 
@@ -353,12 +358,32 @@ def test_the_whole_way(at_home, isolated, capsys):
     small = "--steps 30 --envs 2 --episodes 2 --replay.batch 4 --replay.capacity 100 --width 8 --quiet --out run"
     assert main(f"{line} {small}".split()[1:]) == 0
     assert "name: new" in Path("run/config.yaml").read_text()
-    assert main(["author", "navigation", "--task", TASK, "--replay", "new", "--out", "again"]) == 0
+    assert main(["author", "navigation", "--replay", "new", "--out", "again"]) == 0
     sums = [json.loads(Path(name, "report.json").read_text())["sha256"] for name in ("new", "again")]
     assert sums[0]["program.json"] == sums[1]["program.json"]
     captured = capsys.readouterr()
     assert KEY not in shown + captured.out + captured.err
     assert [path for path in Path().rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_what_was_exchanged(at_home):
+    """While the second answer is on its way."""
+    asked = iter([completion(CONSTRAINTS), completion(PLAN)._replace(wait_s=30.0)])
+    with serving(lambda request: next(asked)) as server:
+        line = [sys.executable, "-m", "covey", *command(server)]
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while len(server.requests) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "")
+    assert "S2 constraints: 1" in out
+    kept = [json.loads(line) for line in Path("new/exchange.jsonl").read_text().splitlines()]
+    assert kept[0]["answer"]["text"] == CONSTRAINTS
+    assert kept[1]["fault"]["name"] == "stopped"
+    assert json.loads(Path("new/report.json").read_text())["chosen"] is None
 
 
 FAULTY = {

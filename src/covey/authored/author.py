@@ -152,7 +152,8 @@ def author(
             if fault is not None and fault.final:
                 break
     finally:
-        report = _report(contract, task, recorder, style, found, fault)
+        asked = {"task": task, "group": group, "candidates": candidates, "repairs": repairs, "seed": seed}
+        report = _report(contract, asked | style._asdict(), recorder, found, fault)
         if out is not None:
             folder.save_report(out, report)
     chosen = best(found)
@@ -194,19 +195,18 @@ def _nothing(found: list[Candidate], fault: Fault | None, out: Path | None) -> B
 
 
 def _report(
-    contract: Contract, task: str, recorder: Recorder, style: Style, found: list[Candidate], fault: Fault | None
+    contract: Contract, asked: dict[str, Any], recorder: Recorder, found: list[Candidate], fault: Fault | None
 ) -> dict[str, Any]:
     chosen = best(found)
     return {
         "format": FORMAT,
         "environment": contract.environment,
         "group": contract.name,
-        "task": task,
+        "asked": asked,
         "provider": recorder.about,
         "models": recorder.models,
         "usage": recorder.usage,
         "prompt_version": prompts.VERSION,
-        "style": style._asdict(),
         "contract": contract.document(),
         "chosen": None if chosen is None else chosen.number,
         "fault": None if fault is None else {"name": fault.name, "sentence": str(fault)},

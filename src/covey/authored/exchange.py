@@ -111,7 +111,7 @@ def offline(environment: Any) -> Fixed:
             f"{', '.join(handwritten.SOURCES)}): name an endpoint (--endpoint URL --model NAME) or a source file "
             "(--source FILE)."
         )
-    return Fixed(handwritten.SOURCES[name], "covey")
+    return Fixed(handwritten.SOURCES[name], "covey's own text")
 
 
 def from_file(path: Path) -> Fixed:

@@ -23,6 +23,9 @@ from covey.core.files import content, reading, write_atomically
 
 SOURCE, PROGRAM, REPORT, EXCHANGE = "source.py", "program.json", "report.json", "exchange.jsonl"
 
+MOST_REPORT = 16 * 2**20
+"""Bytes of a report that is read."""
+
 BOUND = ("view", "constants", "gives")
 """Entries of a contract's document that have to be the same; bounds of actions may differ."""
 
@@ -55,6 +58,25 @@ def save_report(folder: Path, report: dict[str, Any]) -> None:
     files = [name for name in (SOURCE, PROGRAM, EXCHANGE) if (folder / name).exists()]
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
     write_atomically(folder / REPORT, json.dumps(report | {"sha256": digests}, indent=1).encode("ascii"))
+
+
+def asked(folder: Path) -> dict[str, Any]:
+    """What the functions in a folder were asked for with, by the names of `covey.authored.author:author`; nothing
+    where its report does not say so."""
+    file = folder / REPORT
+    if not file.is_file() or file.stat().st_size > MOST_REPORT:
+        return {}
+    with reading(f"the file {file}"):
+        text = file.read_bytes()
+    try:
+        document = read_json(text, 2 * Limits().nesting)
+    except (Malformed, UnicodeDecodeError):
+        return {}
+    said = document.get("asked") if isinstance(document, dict) else None
+    kinds = {"task": str, "candidates": int, "repairs": int, "seed": int}
+    kinds |= dict.fromkeys(("staged", "chain_of_thought", "apis"), bool)
+    kept = said if isinstance(said, dict) and all(type(said.get(name)) is kind for name, kind in kinds.items()) else {}
+    return {name: kept[name] for name in kinds if kept}
 
 
 def load(path: Path, environment: Any, limits: Limits | None = None) -> Authored:

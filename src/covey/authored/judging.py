@@ -62,7 +62,9 @@ class Judge:
         try:
             demand_useful(found)
         except Refused as refused:
+            admission.report.refused = {"gate": refused.gate, "sentence": refused.sentence, "detail": refused.details}
             return Judgment(admission, found, refused)
+        admission.report.passed.append("G6")
         return Judgment(admission, found, None)
 
 

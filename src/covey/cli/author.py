@@ -89,6 +89,7 @@ def author(args: list[str]) -> int:
     if environment is None:
         raise BadInput("for which environment? Say `covey author navigation`, or see `covey list environments`.")
     _demand_one_provider(asked)
+    asked = asked if asked.replay is None else _as_recorded(asked, asked.replay)
     from covey.runs.tables import reports, write_json
     from covey.runs.train import use_compilation_cache
 
@@ -141,6 +142,19 @@ def _demand_one_provider(asked: Arguments) -> None:
         raise BadInput("an endpoint needs the name of a model: --model NAME.")
     if asked.endpoint is not None and not asked.task:
         raise BadInput('what should the agents do? Say it in a sentence: --task "...".')
+
+
+def _as_recorded(asked: Arguments, replay: Path) -> Arguments:
+    """With what the exchange was recorded with, where its folder says so; flags change it."""
+    from covey.authored import folder
+
+    said = folder.asked(replay if replay.is_dir() else replay.parent)
+    if not said:
+        return asked
+    said["stages"] = "staged" if said.pop("staged") else "single"
+    said |= {f"no_{name}": not said.pop(name) for name in ("chain_of_thought", "apis")}
+    usual = Arguments()
+    return dataclasses.replace(asked, **{n: x for n, x in said.items() if getattr(asked, n) == getattr(usual, n)})
 
 
 def _provider(asked: Arguments, environment: Any) -> Provider:
