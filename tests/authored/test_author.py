@@ -18,6 +18,7 @@ from covey.authored.ablation import CONDITIONS, Row, ablate, lines, wilson
 from covey.authored.author import PASSED, SPENT, TWICE, NothingAdmitted, author
 from covey.authored.exchange import Answer, Fault, Fixed, Replayed
 from covey.authored.gates import Admission, Report
+from covey.authored.handwritten import ASSEMBLY
 from covey.authored.judging import Judge, Judgment, lanes_that_fit
 from covey.authored.prompts import Style
 from covey.authored.refusal import Refused
@@ -314,7 +315,7 @@ def test_intervals():
 KEY = "key-0123456789-abcdef"
 
 
-def answering(request):
+def answering(request, code=CODE):
     """What the scripted server says to each stage: one slip in the code, which a repair mends."""
     question = request["messages"][-1]["content"]
     reply = stream if request.get("stream") else completion
@@ -323,10 +324,10 @@ def answering(request):
     if "Now plan both functions" in question:
         return reply(PLAN)
     if "Gate G2" in question:
-        return reply(CODE)
+        return reply(code)
     if "verdicts" in question:
         return reply(REVIEW)
-    return reply(CODE.replace("SPEED = 0.25", "import os\nSPEED = 0.25"))
+    return reply(code.replace("import jax.numpy as jnp", "import jax.numpy as jnp\nimport os"))
 
 
 @pytest.fixture
@@ -339,26 +340,33 @@ def at_home(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def command(server, *more):
+def command(server, *more, environment="navigation"):
     where = ["--endpoint", server.url, "--model", "wanted", "--api-key-env", "SCRIPTED_KEY", "--task", TASK]
-    return ["author", "navigation", *where, "--out", "new", *more]
+    return ["author", environment, *where, "--out", "new", *more]
+
+
+WAYS = {
+    "navigation": (CODE, ()),
+    "assembly": (f"```python\n{ASSEMBLY}```", ("--env.robots", "6", "--env.time-limit", "40")),
+}
 
 
 @pytest.mark.slow
-def test_the_whole_way(at_home, isolated, capsys):
+@pytest.mark.parametrize(("environment", "code", "options"), [(name, *way) for name, way in WAYS.items()], ids=WAYS)
+def test_the_whole_way(environment, code, options, at_home, isolated, capsys):
     """From a sentence, over a server that is busy at first, to a trained run; and the key is nowhere."""
     script = iter([error(429, Retry_After="0"), error(500)])
-    with serving(lambda request: next(script, None) or answering(request)) as server:
-        assert main(command(server, "--stream")) == 0
+    with serving(lambda request: next(script, None) or answering(request, code)) as server:
+        assert main(command(server, "--stream", *options, environment=environment)) == 0
     shown = capsys.readouterr().out
     for words in ("S2 constraints: 1", "refused at G2", "S6 repair 1", "gates: passed", "S5 review: 1 of 1 hold"):
         assert words in shown
     line = shown.strip().splitlines()[-1]
-    assert line == "covey train lamarl navigation --prior new"
+    assert line == " ".join(["covey train lamarl", environment, "--prior new", *options])
     small = "--steps 30 --envs 2 --episodes 2 --replay.batch 4 --replay.capacity 100 --width 8 --quiet --out run"
     assert main(f"{line} {small}".split()[1:]) == 0
     assert "name: new" in Path("run/config.yaml").read_text()
-    assert main(["author", "navigation", "--replay", "new", "--out", "again"]) == 0
+    assert main(["author", environment, "--replay", "new", "--out", "again", *options]) == 0
     sums = [json.loads(Path(name, "report.json").read_text())["sha256"] for name in ("new", "again")]
     assert sums[0]["program.json"] == sums[1]["program.json"]
     captured = capsys.readouterr()
