@@ -206,6 +206,12 @@ def test_a_slow_endpoint(client_of, waits):
     assert waits == [0.5, 0.5]
 
 
+def test_an_error_without_end(client_of):
+    """No more of it is read than a sentence needs."""
+    with serving([Reply("x" * 10**7, 400, "text/plain")]) as server, pytest.raises(Fault, match=r"says: x{197}\.\.\."):
+        client_of(server).answer("code", ASKED)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Trying again
 
@@ -276,6 +282,14 @@ def test_tokens_are_counted(client_of):
         assert client.tokens == 30 + len("Yes.You answer.Is it so?") // 4
         with pytest.raises(Fault, match="36 tokens are spent, and the budget is 31"):
             client.answer("code", ASKED)
+
+
+def test_an_answer_of_no_use_costs_too(client_of):
+    with serving([Reply("x" * 400, kind="text/plain")]) as server:
+        client = client_of(server)
+        with pytest.raises(Fault):
+            client.answer("code", ASKED)
+    assert client.tokens == (400 + len("You answer.Is it so?")) // 4
 
 
 def test_the_deadline_is_for_all_questions(package):

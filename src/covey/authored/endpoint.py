@@ -221,7 +221,9 @@ class Client:
             base_url=self.endpoint.url,
             api_key=self._key or "none",
             max_retries=0,
-            http_client=openai.DefaultHttpxClient(follow_redirects=False, event_hooks={"response": [_raise_status]}),
+            http_client=openai.DefaultHttpxClient(
+                follow_redirects=False, event_hooks={"response": [self._raise_status]}
+            ),
         )
 
     def _ask(self, messages: Messages) -> Answer:
@@ -251,8 +253,20 @@ class Client:
         try:
             answer = read_stream(text) if "event-stream" in kind else read_completion(text)
         except Fault as fault:
+            self.tokens += _estimate(text, messages)  # it cost as much as a good one
             raise Fault(fault.name, self._clean(str(fault)), fault.final) from None
         return answer._replace(text=self._clean(answer.text), model=self._clean(answer.model))
+
+    def _raise_status(self, response: Any) -> None:
+        """Raise what is no success, the beginning of its body read: the client would read all of it."""
+        if 200 <= response.status_code < 300:
+            return
+        body = bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) >= ERROR_BYTES or self._left() <= 0:
+                break
+        raise Status(response.status_code, response.headers, body[:ERROR_BYTES].decode("utf-8", "replace"))
 
     def _request(self, messages: Messages) -> dict[str, Any]:
         """The arguments of a request. The package knows variables of the environment, which are for other hosts."""
@@ -381,18 +395,6 @@ def _package() -> Any:
     return openai
 
 
-def _raise_status(response: Any) -> None:
-    """Raise what is no success, its body read up to a bound: the client would read all of it."""
-    if 200 <= response.status_code < 300:
-        return
-    body = bytearray()
-    for piece in response.iter_bytes():
-        body += piece
-        if len(body) >= ERROR_BYTES:
-            break
-    raise Status(response.status_code, response.headers, body[:ERROR_BYTES].decode("utf-8", "replace"))
-
-
 def _never_connected(error: BaseException | None) -> bool:
     while error is not None:
         if type(error).__name__ in ("ConnectError", "UnsupportedProtocol", "ProxyError"):
@@ -421,6 +423,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _tokens(answer: Answer, messages: Messages) -> int:
-    if answer.usage is not None:
-        return answer.usage.total
-    return (len(answer.text) + sum(len(message.content) for message in messages)) // 4
+    return _estimate(answer.text, messages) if answer.usage is None else answer.usage.total
+
+
+def _estimate(text: str, messages: Messages) -> int:
+    """Tokens of a question and its answer, where nobody has counted them."""
+    return (len(text) + sum(len(message.content) for message in messages)) // 4
