@@ -34,13 +34,13 @@ class Arguments:
     """
 
     environment: Annotated[Positional[str | None], arg(metavar="ENVIRONMENT", help_behavior_hint="")] = None
-    """One of `covey list environments`, or one of your own."""
+    """Of `covey list environments`, or your own."""
     task: Annotated[str, arg(metavar="TEXT", help_behavior_hint="(default: to earn)")] = ""
-    """What the agents should do, in a sentence or several."""
+    """What the agents should do."""
     group: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: all)")] = None
     """The agents that the functions are for."""
     endpoint: Annotated[str | None, arg(metavar="URL", help_behavior_hint="")] = None
-    """Of a server that speaks OpenAI's protocol, up to `/v1`."""
+    """A server with OpenAI's protocol, up to `/v1`."""
     model: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     """The model there."""
     api_key_env: Annotated[str | None, arg(metavar="VARIABLE", help_behavior_hint="(default: no key)")] = None
