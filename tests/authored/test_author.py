@@ -16,6 +16,7 @@ from sources import GREEDY
 
 from covey.authored.ablation import CONDITIONS, Row, ablate, lines, wilson
 from covey.authored.author import PASSED, SPENT, TWICE, NothingAdmitted, author
+from covey.authored.endpoint import Client, Endpoint
 from covey.authored.exchange import Answer, Fault, Fixed, Replayed
 from covey.authored.gates import Admission, Report
 from covey.authored.handwritten import ASSEMBLY
@@ -286,6 +287,29 @@ def test_four_conditions(navigation, quick, tmp_path):
     assert json.loads((tmp_path / "new" / "report.json").read_text())["rows"][3]["passed"] == 2
 
 
+def test_four_conditions_over_a_server(navigation, quick, tmp_path):
+    """Recorded answers, by what a prompt offers; the exchange gives the same table without the server."""
+    pytest.importorskip("openai", reason="the package openai is not installed (extra `authored`)")
+    said = {
+        (False, False): "refused at G2: a.",
+        (True, False): "refused at G5: b.",
+        (False, True): CODE,
+        (True, True): CODE,
+    }
+
+    def answer(request):
+        question = request["messages"][-1]["content"]
+        return completion(said.get(("def direction" in question, "Go about it in this order" in question), CODE))
+
+    with serving(answer) as server:
+        client = Client(Endpoint(server.url, "wanted"))
+        rows = ablate(navigation, TASK, client, answers=3, judge=quick, out=tmp_path / "new")
+    assert [row.passed for row in rows] == [0, 0, 3, 3]
+    assert [row.failures for row in rows] == [{"G2": 3}, {"G5": 3}, {}, {}]
+    assert ablate(navigation, TASK, Replayed(tmp_path / "new"), answers=3, judge=quick) == rows
+    assert len(server.requests) == client.calls == 12
+
+
 def test_an_ablation_that_ends(navigation, quick, tmp_path):
     provider = Scripted(CODE, Fault("budget", "it is spent.", final=True))
     with pytest.raises(Fault, match="spent"):
@@ -407,7 +431,6 @@ FAULTY = {
 @pytest.mark.parametrize(("reply", "words"), FAULTY.values(), ids=FAULTY)
 def test_each_fault_is_a_sentence(reply, words, at_home, capsys, monkeypatch):
     """Exit code 2, one line, no traceback; what was exchanged is kept."""
-    monkeypatch.setattr("covey.authored.author.Judge", lambda *given, **how: None)
     monkeypatch.setattr("covey.runs.train.use_compilation_cache", lambda: None)
     with serving([reply]) as server:
         assert main(command(server, "--calls", "2")) == 2

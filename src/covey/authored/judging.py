@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from covey.authored.limits import Limits
 from covey.authored.refusal import Refused
 from covey.authored.rollouts import LANES, MOST_BYTES, sample_views
 from covey.authored.trial import LONGEST, Trial, demand_useful, trial
+from covey.authored.views import Views
 from covey.core.types import Spec
 
 LEAST_LANES = 4
@@ -50,12 +52,16 @@ class Judge:
         self.steps = steps or min(environment.spec.time_limit or LONGEST, LONGEST)
         self.lanes = lanes_that_fit(environment.spec, self.steps)
         self._give_up_isolation = give_up_isolation
-        k_views, self._k_trial = jax.random.split(jax.random.key(seed))
-        self._views = sample_views(contract, environment, k_views, self.limits.views)
+        self._k_views, self._k_trial = jax.random.split(jax.random.key(seed))
+
+    @functools.cached_property
+    def views(self) -> Views:
+        """Played when the first text is there, and not before somebody answers at all."""
+        return sample_views(self.contract, self.environment, self._k_views, self.limits.views)
 
     def __call__(self, answer: str) -> Judgment:
         isolation = {"give_up_isolation": self._give_up_isolation}
-        admission = examine(answer, self.contract, self._views, self.limits, **isolation)
+        admission = examine(answer, self.contract, self.views, self.limits, **isolation)
         if admission.authored is None:
             return Judgment(admission, None, _refused(admission))
         found = trial(self.environment, admission.authored, self._k_trial, self.lanes, self.steps)
