@@ -119,8 +119,8 @@ NO_ANSWER = {
     "half of the JSON": (Reply('{"choices": ['), "no-json", 1, "text that is no JSON"),
     "nothing": (Reply(""), "no-json", 1, "answers with nothing"),
     "plain text": (Reply("Yes.", kind="text/plain"), "no-json", 1, "text that is no JSON"),
-    "a plain string": (Reply('"Yes."'), "no-completion", 1, "a JSON str"),
-    "a list": (Reply("[]"), "no-completion", 1, "a JSON list"),
+    "a plain string": (Reply('"Yes."'), "no-completion", 1, "JSON that is no object"),
+    "a list": (Reply("[]"), "no-completion", 1, "JSON that is no object"),
     "other JSON": (Reply('{"response": "Yes."}'), "no-completion", 1, "another form"),
     "an error with status 200": (Reply('{"error": {"message": "overloaded"}}'), "error", 1, "overloaded"),
     "an error in words": (Reply('{"error": "overloaded"}'), "error", 1, "overloaded"),
@@ -195,6 +195,12 @@ def test_nobody_listens(waits, package):
     with pytest.raises(Fault, match="cannot be reached: does it run") as caught:
         Client(Endpoint(server.url, "m"), sleep=waits.append).answer("code", ASKED)
     assert (caught.value.name, caught.value.final, waits) == ("unreachable", True, [])
+
+
+def test_an_endpoint_that_needs_a_key(client_of):
+    with serving([error(401)]) as server, pytest.raises(Fault, match="name the variable that holds one") as caught:
+        client_of(server, api_key_env=None).answer("code", ASKED)
+    check_sentence(caught.value)
 
 
 def test_a_slow_endpoint(client_of, waits):

@@ -105,7 +105,7 @@ def _json(text: str) -> dict[str, Any]:
         what = "a web page" if text.lstrip()[:1] == "<" else "text that is no JSON" if text.strip() else "nothing"
         raise Fault("no-json", f"the endpoint answers with {what}: is its URL right?") from None
     if not isinstance(document, dict):
-        raise Fault("no-completion", f"the endpoint answers with a JSON {type(document).__name__}, not a completion.")
+        raise Fault("no-completion", "the endpoint answers with JSON that is no object, and so no completion.")
     return document
 
 

@@ -347,7 +347,7 @@ class Client:
             case 401 | 403:
                 named = self.endpoint.api_key_env
                 mend = (
-                    "name the variable that holds a key with --api-key-env" if named is None else "is it the right key?"
+                    "name the variable that holds one, with --api-key-env." if named is None else "is it the right key?"
                 )
                 return Fault("key", f"the endpoint {url} refuses the key (status {code}): {mend}", final=True)
             case 404:
