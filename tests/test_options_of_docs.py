@@ -13,6 +13,7 @@ import pytest
 import covey
 from covey import environments
 from covey.algorithms import ALIASES
+from covey.cli.author import Arguments as AuthorArguments
 from covey.cli.check import Arguments as CheckArguments
 from covey.cli.configure import configure, everything, from_names
 from covey.cli.environment import ENV
@@ -32,7 +33,7 @@ OUTSIDE = type(form("Outside", [Entry(ENV, None, maker_form(environments.maker("
 """The options of environments of PettingZoo, none of which has to be there."""
 
 FORMS = (
-    *(Settings, CheckArguments, ReproduceArguments, BenchArguments),
+    *(Settings, AuthorArguments, CheckArguments, ReproduceArguments, BenchArguments),
     *(EvaluateArguments, RenderArguments, CompareArguments, TournamentArguments, OUTSIDE),
 )
 """What commands take whatever the algorithm and the environment are."""

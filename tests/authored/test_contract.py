@@ -181,7 +181,7 @@ def test_views_have_every_kind(contract, views):
     assert set(views.kind.tolist()) == set(range(len(KINDS)))
     assert all(np.isfinite(x).all() and x.dtype == np.float32 for x in views.inputs)
     by_kind = {kind: [x[views.kind == k] for x in views.inputs] for k, kind in enumerate(KINDS)}
-    assert not any(x.any() for x in by_kind["zeros"])
+    assert not any(x.any() for x in by_kind["zeros"][: len(contract.view)])
     landmarks = [field.name for field in contract.view].index("landmarks")
     coincident = by_kind["coincident"][landmarks]
     assert (coincident == coincident[:, :1]).all()

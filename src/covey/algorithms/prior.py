@@ -40,8 +40,8 @@ class Prior(eqx.Module):
     """Who guides, and how much."""
 
     name: str = eqx.field(static=True, default=NOBODY)
-    """Who guides the actors: a rule of the environment, or the folder of a run. rule: the environment's rule called
-    `prior`, or the first that it has. none: nobody."""
+    """Who guides the actors: a rule of the environment, or the folder of a run or of authored functions. rule: the
+    environment's rule called `prior`, or the first that it has. none: nobody."""
     alpha: Linear = constant(0.1)
     """α, the weight of the distance to the prior in the actor's loss, over environment steps."""
     ignore: float = 0.0

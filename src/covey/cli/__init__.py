@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "render": Command("covey.cli.trained:render", "an episode of a run as a film (.gif) or a page (.html)"),
     "compare": Command("covey.cli.trained:compare", "runs and rules side by side on the same episodes"),
     "tournament": Command("covey.cli.trained:tournament", "runs and rules against each other, on both sides"),
+    "author": Command("covey.cli.author:author", "a prior and a reward from a sentence, by a model or by hand"),
     "check": Command("covey.cli.check:check", "hold your own environment or algorithm to covey's laws"),
     "bench": Command("covey.cli.studies:bench", "measure speed on this machine"),
     "reproduce": Command("covey.cli.studies:reproduce", "a published result: ours, theirs and a verdict"),

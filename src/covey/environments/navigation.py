@@ -126,6 +126,11 @@ class Navigation(eqx.Module):
             "best-assignment": lambda: self._assigned(partial(most_earned, horizon=self.time_limit)),
         }
 
+    def constants(self) -> dict[str, float]:
+        """For functions that are written for this environment, in plane units. speed: the way that an agent goes in a
+        step, at most. unit: the length in which positions are seen."""
+        return {"speed": self.speed, "unit": self.unit}
+
     def draw(self, axes: Any, state: Any, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
         """One frame on matplotlib `axes`: agents (with trails if `history` lists earlier states), landmarks, and dotted
         the distances that are paid for. `action` is shown instead of the last velocity where given."""

@@ -1,4 +1,4 @@
-"""Who is meant by the name of a prior: a rule of the environment, or a run that was trained before."""
+"""Who is meant by the name of a prior: a rule of the environment, a run that was trained, or authored functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import jax
 
 from covey import algorithms
 from covey.algorithms.prior import RULE
+from covey.authored import folder
+from covey.authored.rule import as_rule
 from covey.core.algorithm import Algorithm, Frozen
 from covey.core.errors import BadInput, unknown
 from covey.core.types import Spec
@@ -18,8 +20,9 @@ CALLED = "prior"
 
 
 def guide(environment: Any, name: str) -> Algorithm:
-    """The policy that is called `name`: a rule of `environment`, or the first seed of a run folder (`RUN`, `RUN@STEP`),
-    which learns no more. BadInput where there is none, or where it is a policy for other agents."""
+    """The policy that is called `name`: a rule of `environment`, the first seed of a run folder (`RUN`, `RUN@STEP`),
+    which learns no more, or a folder of authored functions, which are read as data. BadInput where there is none, or
+    where it is a policy for other agents."""
     rules = algorithms.rules(environment)
     if name == RULE:
         if not rules:
@@ -30,7 +33,9 @@ def guide(environment: Any, name: str) -> Algorithm:
         return Frozen(inner=rule, state=rule.init(jax.random.key(0), 1))  # type: ignore[call-arg]
     if (Path(name.partition("@")[0]) / "config.yaml").exists():
         return _trained(environment.spec, name)
-    raise unknown("among the rules and run folders the prior", name, rules)
+    if folder.is_authored(Path(name)):
+        return as_rule(folder.load(Path(name), environment), environment.spec)
+    raise unknown("among the rules and folders the prior", name, rules)
 
 
 def _trained(spec: Spec, folder: str) -> Algorithm:

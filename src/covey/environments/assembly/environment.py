@@ -155,6 +155,11 @@ class Assembly(eqx.Module):
             "mean-shift": lambda: Scripted(spec, ("robot",), shift, knows="all robots within reach"),
         }
 
+    def constants(self) -> dict[str, float]:
+        """For functions that are written for this environment, in plane units. avoid: robots collide within it. reach:
+        of sensing. tolerance: how far from the middle of free cells a robot may be."""
+        return {"avoid": 2.0 * self.radius, "reach": self.reach, "tolerance": self.tolerance}
+
     def draw(self, axes: Any, state: Any, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
         """One frame on matplotlib `axes`: cells, those that are covered, robots and walls, with short trails where
         `history` lists earlier states."""
