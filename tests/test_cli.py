@@ -436,7 +436,7 @@ def test_every_example_of_the_manual_is_understood(line, run, tmp_path, monkeypa
     assert reached or line.split()[1] in ("list", "--help") or "--help" in line
 
 
-OWN = """
+ONES_FILE = """
 from covey.environments.toy import discrete
 
 def make_env(time_limit=8, bonus: float = 0.5):
@@ -456,7 +456,7 @@ def make_env(time_limit=8, bonus: float = 0.5):
     ],
 )
 def test_ones_own_file(line, code, words, tmp_path, monkeypatch, capsys):
-    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "own.py").write_text(ONES_FILE)
     (tmp_path / "torn.py").write_text("def make_env(:\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])

@@ -204,7 +204,7 @@ def roomy(axes: Axes, box: tuple[float, float, float, float]) -> tuple[float, fl
     return box[0] + left, box[1] + low, box[2] - left - right, box[3] - low - high
 
 
-MARGIN = 0.005
+MARGIN = 0.01
 """Share of a frame that stays empty at its edges."""
 
 
