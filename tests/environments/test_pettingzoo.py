@@ -289,7 +289,7 @@ def test_out_and_in_again_is_the_same_world():
     for t in range(4):
         for agent, obs in observations.items():
             group, index = ("adversary", int(agent[-1])) if agent.startswith("adv") else ("agent", 0)
-            np.testing.assert_allclose(obs, now.obs[group][index], rtol=1e-6)
+            np.testing.assert_allclose(obs, now.obs[group][index], rtol=1e-6, atol=1e-30)
         observations, rewards, *_ = env.step(dict.fromkeys(env.agents, t % 5))
         key, following = jax.random.split(key)
         action = {name: np.full(group.size, t % 5, np.int32) for name, group in environment.spec.groups.items()}
