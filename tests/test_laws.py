@@ -145,7 +145,7 @@ ALGORITHMS = {
     "att-maddpg": ddpg_row(ddpg.att_maddpg, "graph"),
     "matd3": ddpg_row(ddpg.matd3, "discrete")._replace(slow=True),
     "maddpg-neighbors": Row(small_neighbors, ("duel", "near"), "near", ("graph", "duel", "near"), slow=True),
-    "lamarl": Row(small_lamarl, ("graph",)),
+    "lamarl": Row(small_lamarl, ("graph",), slow=True),
     "ippo": ppo_row(ppo.ippo, "continuous", home="continuous", shared=False),
     "mappo": ppo_row(ppo.mappo, "graph"),
     "mappo-neighbors": ppo_row(ppo.mappo, "graph", **LISTED)._replace(worlds=("graph", "duel"), slow=True),
@@ -160,7 +160,7 @@ ALGORITHMS = {
     "self-play-mfq": self_play_row(small_field, mean_q.mfq, "duel")._replace(slow=True),
     "self-play-mappo": self_play_row(small_ppo, ppo.mappo, None, units=4, sequence=2, burn_in=1),
     "mappo-pictures": picture_row(small_ppo, ppo.mappo, "pictures")._replace(slow=True),
-    "vdn-pictures": picture_row(small_mixing, value.vdn, "pictures"),
+    "vdn-pictures": picture_row(small_mixing, value.vdn, "pictures")._replace(slow=True),
     "mappo-gru": ppo_row(ppo.mappo, "discrete", **RECURRENT)._replace(worlds=("discrete",), slow=True),
 }
 

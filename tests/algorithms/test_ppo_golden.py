@@ -275,6 +275,7 @@ def test_sequences_hold_every_step_once_and_begin_with_what_was_carried(length, 
             assert first == own - burn_in
 
 
+@pytest.mark.slow
 def test_a_sequence_replays_what_was_played():
     """Unrolled from what was carried, with the resets in between, the densities are those of acting."""
     algorithm = small(DISCRETE, horizon=6, units=3, sequence=2, burn_in=2)

@@ -156,6 +156,7 @@ def test_the_learner_sees_no_global_state():
     assert (algorithm.spec, algorithm.inner.spec) == (battle.spec, battle.spec._replace(state=()))
 
 
+@pytest.mark.slow
 def test_trained_algorithms_play_either_side():
     """Self-play's policy, one that controls both sides, and one that controls one."""
     run = loop.start(world(), small("mfac"), KEY[None], 1)

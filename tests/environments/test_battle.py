@@ -320,6 +320,7 @@ def test_comrades_are_listed_from_the_nearest_on():
         assert sorted(far[i][np.asarray(index[i]) - 6]) == sorted(np.sort(far[i])[:2])
 
 
+@pytest.mark.slow
 def test_a_charge_beats_chance():
     from covey.algorithms.part import Part
     from covey.core.algorithm import Mixed

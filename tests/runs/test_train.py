@@ -92,6 +92,7 @@ def test_stopped_and_resumed_is_uninterrupted(run_tiny, finished, tmp_path, numb
     assert without_time(journal.read(folder)) == without_time(journal.read(finished.folder))
 
 
+@pytest.mark.slow
 def test_resume_falls_back_to_the_checkpoint_before(run_tiny, finished, tmp_path, capsys):
     folder = tmp_path / "run"
     run_tiny(out=folder, checkpoint_every_s=0.0)
@@ -164,6 +165,7 @@ def test_hosted_is_compiled(tmp_path):
     np.testing.assert_allclose(ours.evaluation.values[name], theirs.evaluation.values[name], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_hosted_world_that_can_be_saved_goes_on_exactly(tmp_path):
     whole = hosted(SavedHostToy, tmp_path / "whole", evaluate_every=12)
     with pytest.raises(Stopped):

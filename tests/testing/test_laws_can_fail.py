@@ -355,6 +355,7 @@ def test_what_keeps_an_algorithm_from_running(factory, says):
     assert says in problem
 
 
+@pytest.mark.slow
 def test_broken_laws_are_sentences():
     problems = check_algorithm(make(SeesPadding), toy.discrete())
     assert problems

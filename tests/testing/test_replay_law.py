@@ -33,7 +33,13 @@ PLAYS = [
 ]
 
 
-@pytest.mark.parametrize("place", range(len(SAMPLERS)), ids=SAMPLERS)
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(place, id=name, marks=[pytest.mark.slow] * (name in ("recent sequences", "long sequences")))
+        for place, name in enumerate(SAMPLERS)
+    ],
+)
 def test_what_is_drawn_was_played(place):
     play = PLAYS[place % len(PLAYS)]
     assert law_replay(SMALL, list(SAMPLERS.values())[place], count=60, seed=place, **play) >= 12_500  # 100,000 in all
