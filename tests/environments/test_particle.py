@@ -103,7 +103,8 @@ CASES = [
         theirs,
         continuous,
         id=f"{name}-{i}-{'continuous' if continuous else 'discrete'}",
-        marks=[pytest.mark.learn] * (continuous and i > 0),  # other settings change nothing about what actions do
+        marks=[pytest.mark.learn] * (continuous and i > 0)  # other settings change nothing about what actions do
+        + [pytest.mark.slow] * (continuous and i == 0 and name != "spread"),
     )
     for name, (_, options) in SETTINGS.items()
     for i, (ours, theirs) in enumerate(options)
