@@ -1,8 +1,8 @@
 """The laws of `covey.testing.laws`, for every algorithm on every toy world.
 
-A family joins with rows in `ALGORITHMS`. `make test` holds every algorithm to the laws of `CORE` in one world at least,
-every rule in all of them, and a few homes to the costly laws too; `make test-slow` does so for rows that differ from
-another row in a part; `make learn` holds every pair to all.
+A family joins with rows in `ALGORITHMS`. `make test` holds every rule to the laws of `CORE` in all of them, and a few
+homes to the costly laws too; `make test-slow` does so for rows that differ from another row in a part, so that no
+algorithm is left out; `make learn` holds every pair to all.
 """
 
 from __future__ import annotations

@@ -281,3 +281,15 @@ def test_priors_inside_other_algorithms():
     assert both.with_guides(lambda name: optimal(environment)).inner.prior.policy is not None
     plain = Mixed(alone)
     assert plain.with_guides(lambda name: optimal(environment)) is plain
+
+
+@pytest.mark.parametrize(("name", "guided"), [("none", False), ("optimal", True)])
+def test_another_name_is_somebody_else(name, guided):
+    """Whoever was looked up for the name before is forgotten, as where a file names one and a flag another."""
+    environment = toy.continuous()
+    before = dataclasses.replace(
+        ddpg.iddpg(environment.spec), prior=FusedPrior(name="old", policy=optimal(environment))
+    )
+    after: Any = with_settings(before, {"prior": name}, "iddpg")
+    assert after.prior.policy is None
+    assert bool(after.prior) == guided

@@ -145,7 +145,9 @@ def _chosen(setting: Setting, value: Any) -> Any:
     if setting.takes_a_number:
         return type(setting.value).from_number(conform(value, float, f"--{setting.name}"))
     if setting.takes_a_name:
-        return dataclasses.replace(setting.value, **{setting.value.by_name: conform(value, str, f"--{setting.name}")})
+        looked_up = dict.fromkeys(getattr(type(setting.value), "unwritten", ()))  # of the name before
+        named = {setting.value.by_name: conform(value, str, f"--{setting.name}")}
+        return dataclasses.replace(setting.value, **looked_up, **named)
     if isinstance(value, str) and setting.kinds:
         return _other_kind(setting, value)
     known = ", ".join(repr(name) for name in setting.kinds or names(setting.value, setting.name))
