@@ -14,7 +14,7 @@ from covey.core.errors import unknown
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Names of environments, algorithms (with the rules of each world) and studies.
+    """Names of environments, algorithms (with the rules of each environment) and studies.
 
     Examples:
       covey list
@@ -50,7 +50,11 @@ def list_names(args: list[str]) -> int:
 def environments() -> dict[str, str]:
     from covey.environments import WORLDS
 
-    own = {"routing:FILE": "A network of yours.", "package.module:function": "A world of yours."}
+    own = {
+        "routing:FILE": "A network of yours.",
+        "pettingzoo:MODULE": "A parallel environment of PettingZoo, such as `pettingzoo:mpe2.simple_spread_v3`.",
+        "package.module:function": "An environment of yours.",
+    }
     return {name: world.summary for name, world in WORLDS.items()} | own
 
 
@@ -60,7 +64,7 @@ def algorithms() -> dict[str, str]:
     learners = {name: alias.summary for name, alias in ALIASES.items()}
     rules = {f"rules of {home}{'*' * home.endswith('/')}": ", ".join(names) for home, names in RULES.items()}
     own = {
-        f"{SELF_PLAY}ALGORITHM": "One policy for both sides of a world, which that algorithm learns.",
+        f"{SELF_PLAY}ALGORITHM": "One policy for both sides of an environment, which that algorithm learns.",
         "package.module:function": "An algorithm of yours.",
     }
     return learners | own | rules

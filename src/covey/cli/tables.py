@@ -7,7 +7,7 @@ from typing import Any
 from covey.core.environment import Reference
 from covey.runs.compare import Comparison
 from covey.runs.config import Config
-from covey.runs.evaluate import Evaluation, describe
+from covey.runs.evaluate import Evaluation, describe, interval
 from covey.runs.live import spread
 from covey.runs.tables import Column, Table
 from covey.runs.tournament import Estimate, Tournament
@@ -44,16 +44,32 @@ def comparison_table(comparison: Comparison) -> Table:
     """One row per contender and group."""
     groups = {row.group for row in comparison.rows}
     regrets = any(row.regret is not None for row in comparison.rows)
-    titles = ("return per episode", "per step", *["regret per episode"] * regrets)
+    several = len({row.label for row in comparison.rows}) > 1
+    titles = ["return per episode", "per step", *["regret per episode"] * regrets]
+    titles += [f"more than {comparison.rows[0].label}"] * several
     columns = [Column("what")] + [Column("group")] * (len(groups) > 1)
     columns += [Column(title, right=True) for title in titles] + [Column("over"), Column("knows", prose=True)]
     rows = []
     for row in comparison.rows:
         numbers = [spread(x) for x in (row.returns, row.per_step)]
         numbers += ["" if row.regret is None else spread(row.regret)] * regrets
+        numbers += ["" if row.ahead is None else spread(row.ahead)] * several
         rows.append([row.label, *([row.group] if len(groups) > 1 else []), *numbers, row.over, row.knows])
     title = f"{comparison.world}: means over the agents of a group [95 %]"
-    return Table(tuple(columns), rows, title, _about(comparison.reference))
+    return Table(tuple(columns), rows, title, (*_about(comparison.reference), *_apart(comparison)))
+
+
+def _apart(comparison: Comparison) -> tuple[str, ...]:
+    """Who cannot be told from the first contender."""
+    first, alike = comparison.rows[0].label, []
+    for row in comparison.rows:
+        if row.ahead is not None:
+            _, low, high = interval(row.ahead)
+            if not (low > 0 or high < 0):
+                alike.append(row.label)
+    if not alike:
+        return ()
+    return (f"the difference from {first} may be chance: {', '.join(dict.fromkeys(alike))}.",)
 
 
 def comparison_summary(comparison: Comparison) -> dict[str, Any]:
@@ -63,6 +79,7 @@ def comparison_summary(comparison: Comparison) -> dict[str, Any]:
         {"label": row.label, "group": row.group, "knows": row.knows, "over": row.over}
         | {"return": _interval(row.returns), "return_per_step": _interval(row.per_step)}
         | {"regret": None if row.regret is None else _interval(row.regret)}
+        | {"more_than_first": None if row.ahead is None else _interval(row.ahead)}
         for row in comparison.rows
     ]
     return {"environment": comparison.world, "reference": None if about is None else about._asdict(), "rows": rows}

@@ -36,7 +36,17 @@ class Row(NamedTuple):
     returns: np.ndarray  # [N]  mean over the agents of the group of an episode's undiscounted return
     per_step: np.ndarray  # [N]  the same per step
     regret: np.ndarray | None  # [N]  the reference's return minus this one, on the same episodes
+    ahead: np.ndarray | None  # [M]  the return minus the first row's, in pairs of seeds, of episodes between two rules
     over: str  # what N counts: "4 seeds", "128 episodes"
+
+
+class Contender(NamedTuple):
+    """Who plays, and what came of it."""
+
+    label: str
+    knows: str
+    evaluation: Evaluation
+    trained: bool
 
 
 class Comparison(NamedTuple):
@@ -65,17 +75,19 @@ def compare(
         episodes = next((trained.config.episodes for trained in runs.values()), EPISODES)
     warnings = [w for item, trained in runs.items() for w in _warnings(item, trained, environment)]
     seeds = max((trained.config.seeds for trained in runs.values()), default=1)
-    rows, about = [], None
+    rows, first = [], None
     for item in what:
-        if item in runs:
+        trained = item in runs
+        if trained:
             algorithm = runs[item].config.algorithm
             evaluation = _play_run(runs[item], environment, episodes)
         else:
             algorithm = _rule(item, environment)
             evaluation = _play_rule(algorithm, environment, seeds, episodes)
-        rows += _rows(item, knows(algorithm), evaluation, environment.spec, by_seed=item in runs)
-        about = evaluation.about
-    return Comparison(rows, environment.spec.name, about, tuple(warnings))
+        contender = Contender(item, knows(algorithm), evaluation, trained)
+        rows += _rows(contender, first, environment.spec)
+        first = first or contender
+    return Comparison(rows, environment.spec.name, first.evaluation.about if first else None, tuple(warnings))
 
 
 def is_run(item: str) -> bool:
@@ -124,11 +136,11 @@ def _play_rule(rule: Algorithm, environment: Any, seeds: int, episodes: int) -> 
     return evaluator(environment, rule, episodes)((), evaluation_keys(FINAL, seeds), 0)
 
 
-def _rows(label: str, words: str, evaluation: Evaluation, spec: Spec, by_seed: bool) -> list[Row]:
+def _rows(contender: Contender, first: Contender | None, spec: Spec) -> list[Row]:
     def numbers(values: np.ndarray) -> np.ndarray:
-        return values.mean(1) if by_seed else values.ravel()
+        return values.mean(1) if contender.trained else values.ravel()
 
-    values, rows = evaluation.values, []
+    values, rows = contender.evaluation.values, []
     for group in spec.groups:
         name = f"return/{group}/mean_agent"
         regret = values.get(name.replace("return/", "regret/", 1))
@@ -136,13 +148,22 @@ def _rows(label: str, words: str, evaluation: Evaluation, spec: Spec, by_seed: b
         count = len(numbers(returns))
         rows.append(
             Row(
-                label=label,
-                knows=words,
+                label=contender.label,
+                knows=contender.knows,
                 group=group,
                 returns=numbers(returns),
                 per_step=numbers(returns / length),
                 regret=None if regret is None else numbers(regret),
-                over=f"{count} {'seed' if by_seed else 'episode'}{'s' * (count != 1)}",
+                ahead=None if first is None else _ahead(contender, first, name),
+                over=f"{count} {'seed' if contender.trained else 'episode'}{'s' * (count != 1)}",
             )
         )
     return rows
+
+
+def _ahead(contender: Contender, first: Contender, metric: str) -> np.ndarray:
+    """What a contender has more than the first, on the episodes that both have played."""
+    ours, theirs = (x.evaluation.values[metric] for x in (contender, first))
+    seeds = min(len(ours), len(theirs))
+    apart = ours[:seeds] - theirs[:seeds]
+    return apart.mean(1) if contender.trained or first.trained else apart.ravel()

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 
+from covey.core.structure import spec_problems
 from covey.testing.host_worlds import host_problems
 from covey.testing.jax_worlds import jax_problems
-from covey.testing.shapes import spec_problems
 
 LONGEST = 1000  # steps, where the caller does not say
 

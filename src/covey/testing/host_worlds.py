@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from covey.core.optional import offered
+from covey.core.structure import time_step_problems
 from covey.core.types import Groups, Spec, TimeStep
 from covey.testing.compare import difference
 from covey.testing.jax_worlds import Raised, attempt, sentences
 from covey.testing.rules import broken_at_reset, broken_by_step, random_actions
-from covey.testing.shapes import time_step_problems
 
 
 def host_problems(environment: Any, steps: int, key: Any) -> list[str]:

@@ -17,10 +17,10 @@ import covey
 from covey.core.algorithm import Algorithm
 from covey.core.environment import Reference
 from covey.core.optional import offered
+from covey.core.structure import carry_problems, transition_problems
 from covey.core.types import Spec, action_shape
 from covey.testing.compare import difference, plain
 from covey.testing.rules import DEATH, RETURN, Flags, broken_at_reset, broken_by_step, random_actions
-from covey.testing.shapes import time_step_problems
 
 LANES = 8  # episodes played side by side
 ROUNDING = 1e-5  # what another program may change
@@ -76,36 +76,12 @@ def shape_problems(environment: Any, key: Any) -> list[str]:
     """One reset and one step, held against the spec."""
     k_reset, k_action, k_step = jax.random.split(key, 3)
     begun = attempt("`reset(key)`", environment.reset, k_reset)
-    problems = _pair_problems(environment.spec, begun, "reset")
+    problems = transition_problems(environment.spec, begun, "reset")
     if problems:
         return problems
     action = random_actions(environment.spec, begun[1], k_action)
     moved = attempt("`step(key, state, action)`", environment.step, k_step, begun[0], action)
-    return _pair_problems(environment.spec, moved, "step") or _carry_problems(begun, moved)
-
-
-def _pair_problems(spec: Spec, returned: Any, method: str) -> list[str]:
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        return [f"`{method}` returned a {type(returned).__name__}, not a pair (state, time step)."]
-    not_arrays = [
-        f"the state that `{method}` returned holds a {type(leaf).__name__} at {jax.tree_util.keystr(path)}: "
-        "every leaf has to be an array, such as jnp.int32(0)."
-        for path, leaf in jax.tree_util.tree_leaves_with_path(returned[0])
-        if not hasattr(leaf, "dtype")
-    ]
-    return not_arrays + time_step_problems(spec, returned[1], f"the time step of `{method}`")
-
-
-def _carry_problems(begun: Any, moved: Any) -> list[str]:
-    """What `reset` and `step` return has to be of one kind, because a loop carries it."""
-    problems = []
-    for what, ours, theirs in zip(("state", "time step"), begun, moved, strict=True):
-        kinds = [jax.tree.map(lambda x: jnp.zeros(x.shape, bool), tree) for tree in (ours, theirs)]
-        dtypes = [[x.dtype for x in jax.tree.leaves(tree)] for tree in (ours, theirs)]
-        found = difference(*kinds) or (dtypes[0] != dtypes[1] and f"dtypes {dtypes[0]} against {dtypes[1]}")
-        if found:
-            problems.append(f"the {what} of `reset` and that of `step` are of different kinds, in {found}.")
-    return problems
+    return transition_problems(environment.spec, moved, "step") or carry_problems(begun, moved)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

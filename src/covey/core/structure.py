@@ -1,10 +1,12 @@
-"""Is a spec sound, and does a time step hold the arrays that its spec announces?"""
+"""The structure of an environment: is its spec sound, and do `reset` and `step` return what the spec announces?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput
@@ -19,6 +21,7 @@ from covey.core.types import (
     Spec,
     Splits,
     TimeStep,
+    action_shape,
     action_size,
     by_name,
     fields_shape,
@@ -203,3 +206,66 @@ def _neighbor_problems(spec: Spec, now: TimeStep, where: str, lead: tuple[int, .
         shape = (*lead, group.size, spec.neighborhood)
         yield from _array_problems(f"the index in {label}", pair[0], shape, "int32")
         yield from _array_problems(f"the mask in {label}", pair[1], shape, "bool")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What `reset` and `step` return
+
+
+def demand_structure(environment: Any) -> None:
+    """BadInput where the spec of a JAX environment is unsound, or where `reset` or `step` returns something that it
+    does not announce. Nothing is computed: both are traced once."""
+    problems = spec_problems(environment) or traced_problems(environment)
+    if problems:
+        others = len(problems) - 1
+        more = f" ({others} more: `covey check` lists them)" if others else ""
+        raise BadInput(f"the environment {type(environment).__name__!r} cannot be trained in: {problems[0]}{more}")
+
+
+def traced_problems(environment: Any) -> list[str]:
+    """Problems of one reset and one step, traced with zeros as actions."""
+    spec, key = environment.spec, jax.random.key(0)
+    begun = jax.eval_shape(environment.reset, key)
+    problems = transition_problems(spec, begun, "reset")
+    if problems:
+        return problems
+    shapes = {name: action_shape(group.action) for name, group in spec.groups.items()}
+    still = {name: jnp.zeros((spec.groups[name].size, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+    moved = jax.eval_shape(environment.step, key, begun[0], still)
+    return transition_problems(spec, moved, "step") or carry_problems(begun, moved)
+
+
+def transition_problems(spec: Spec, returned: Any, method: str) -> list[str]:
+    """Problems of the pair (state, time step) that `method` returned."""
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        return [f"`{method}` returned a {type(returned).__name__}, not a pair (state, time step)."]
+    not_arrays = [
+        f"the state that `{method}` returned holds a {type(leaf).__name__} at {jax.tree_util.keystr(path)}: "
+        "every leaf has to be an array, such as jnp.int32(0)."
+        for path, leaf in jax.tree_util.tree_leaves_with_path(returned[0])
+        if not hasattr(leaf, "dtype")
+    ]
+    return not_arrays + time_step_problems(spec, returned[1], f"the time step of `{method}`")
+
+
+def carry_problems(begun: Any, moved: Any) -> list[str]:
+    """What `reset` and `step` return has to be of one kind, because a loop carries it."""
+    problems = []
+    for what, ours, theirs in zip(("state", "time step"), begun, moved, strict=True):
+        found = _kinds_differ(ours, theirs)
+        if found:
+            problems.append(f"the {what} of `reset` and that of `step` are of different kinds, in {found}.")
+    return problems
+
+
+def _kinds_differ(one: Any, other: Any) -> str | None:
+    """The first place where shapes, dtypes or the structure of two trees differ, or None."""
+    ours, structure = jax.tree_util.tree_flatten_with_path(one)
+    theirs, other_structure = jax.tree_util.tree_flatten_with_path(other)
+    if structure != other_structure:
+        return f"the structure: {structure} against {other_structure}"
+    for (path, a), (_, b) in zip(ours, theirs, strict=True):
+        if (a.shape, a.dtype) != (b.shape, b.dtype):
+            where = jax.tree_util.keystr(path) or "the array"
+            return f"{where}: {a.dtype}{list(a.shape)} against {b.dtype}{list(b.shape)}"
+    return None
