@@ -181,6 +181,10 @@ REFUSED = {
 }
 REFUSED |= {("qmix", kind): words for (_, kind), words in REFUSED.items()}
 REFUSED |= {(id, "current-episode"): "needs `horizon` 1" for id in ("iql", "mfq", "lamarl")}
+SEVERAL = ("maddpg", "ps-maddpg", "khead-maddpg", "att-maddpg", "matd3", "vdn", "qmix", "iql", "mfq")
+REFUSED |= {(id, "single-agent-transitions"): "looks at several agents of a step" for id in SEVERAL}
+CRITICS = ("joint", "shared-trunk", "heads", "attention-heads", "neighbors")
+REFUSED |= {("lamarl", kind): "set `replay.sampler` to `transitions`" for kind in CRITICS}
 """Kinds that do not go with the rest of what is tuned, and what their sentence says."""
 
 

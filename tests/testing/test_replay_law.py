@@ -11,7 +11,15 @@ from covey.learning import buffer as buffers
 from covey.learning import samplers
 from covey.learning.buffer import gather, slot_of, steps_kept
 from covey.learning.replay import Replay
-from covey.learning.samplers import CurrentEpisode, Episodes, Recency, Sampler, Sequences, Transitions
+from covey.learning.samplers import (
+    CurrentEpisode,
+    Episodes,
+    Recency,
+    Sampler,
+    Sequences,
+    SingleAgentTransitions,
+    Transitions,
+)
 from covey.testing import law_replay
 from covey.testing.replay import Phase
 
@@ -25,6 +33,7 @@ SAMPLERS = {
     "long sequences": Sequences(50),
     "episodes": Episodes(),
     "beginnings": Episodes(length=4),
+    "single agents": SingleAgentTransitions(),
 }
 PLAYS = [
     {"lanes": 3, "horizon": 2, "rollouts": 200},
@@ -68,6 +77,16 @@ def test_finals_of_other_episodes_are_found(monkeypatch):
     monkeypatch.setattr(buffers, "_has_final", lambda buffer, slot, lane: jnp.ones(jnp.shape(slot), bool))
     broken("have the wrong successor", Transitions(), phases=OFTEN)
     broken("have the wrong successor", Episodes(), phases=OFTEN)
+    broken("have the wrong successor", SingleAgentTransitions(), phases=OFTEN)
+
+
+def test_the_actions_of_another_agent_are_found():
+    class Mistaken(SingleAgentTransitions):
+        def sample(self, spec, buffer, count, key, step):
+            batch = super().sample(spec, buffer, count, key, step)
+            return batch._replace(action={name: jnp.roll(x, 1, 1) for name, x in batch.action.items()})
+
+    broken("have the actions of another step", Mistaken())
 
 
 def test_the_reset_as_a_successor_is_found(monkeypatch):

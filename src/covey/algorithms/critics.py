@@ -64,6 +64,8 @@ class GroupCritic(eqx.Module):
 
     shares: ClassVar[Literal["nothing", "something", "everything"]] = "nothing"
     """Which parameters are of no single agent."""
+    alone: ClassVar[bool] = False
+    """Does it see nothing but what its own agent sees and does?"""
 
     def __check_init__(self):
         within(self, "[1, inf)", "width")
@@ -114,6 +116,8 @@ class Independent(Critic):
     layers: int = eqx.field(static=True, default=2)
     """Hidden layers."""
 
+    alone = True
+
     def init(self, key, spec, groups):
         def draw(key, name):
             return MLP(key, (sum(sizes(spec, name)[:2]), *[self.width] * self.layers, 1))
@@ -132,6 +136,7 @@ class SharedIndependent(GroupCritic):
     """Hidden layers."""
 
     shares = "everything"
+    alone = True
 
     def init(self, key, spec, groups):
         keys = zip(groups, jax.random.split(key, len(groups)), strict=True)

@@ -39,6 +39,7 @@ from covey.core.types import Box, Discrete, Groups, Metrics, MultiDiscrete, Spec
 from covey.learning.descent import descended
 from covey.learning.exploration import Exploration, Gaussian, UniformOrGaussian, target_noise
 from covey.learning.replay import Batch, Buffer, Replay, learn_from_replay
+from covey.learning.samplers import SingleAgentTransitions
 from covey.learning.targets import Linear, constant, masked_mean, polyak
 from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
 from covey.nn.heads import Head
@@ -135,7 +136,7 @@ class DDPG(Algorithm):
         within(self, "(0, inf]", "clip")
         if isinstance(self.smoothing, float) and self.smoothing > 0 and not self.twin:
             raise BadInput("`smoothing` is one of TD3's parts and needs `twin`: set `twin=True`, or `smoothing=0`.")
-        self.replay.check(self.horizon)
+        self.replay.check(self.horizon, self.critic.alone)
         controls(self)
 
     @property
@@ -504,7 +505,7 @@ def lamarl(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None 
         alike=True,
         width=180,
         layers=3,
-        replay=Replay(capacity=20_000, batch=batch),
+        replay=Replay(capacity=20_000, batch=batch, sampler=SingleAgentTransitions()),
         horizon=10,
         actor_lr=1e-4,
         critic_lr=1e-3,

@@ -11,6 +11,7 @@ batched, and no step is ever copied.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -157,17 +158,89 @@ def has_successor(buffer: Buffer, age: Any, lane: Any, step: Any) -> Any:
     return (age >= 0) & (age < steps_kept(buffer, step)) & follows
 
 
+class Place(NamedTuple):
+    """Where steps [...] and what followed them are: indices into rings, and two facts."""
+
+    here: tuple[Any, ...]
+    there: tuple[Any, ...]  # of the next step
+    final: tuple[Any, ...]  # of the final, if it is one's own
+    ended: Any  # bool: was it the last step of its episode?
+    known: Any  # bool: is the final one's own?
+
+
 def gather(buffer: Buffer, age: Any, lane: Any, weight: Any, step: Any) -> Batch:
     """The transitions of these ages and lanes (of any shape), with their true successors where they have one."""
+    place = _place(buffer, age, lane, step)
+
+    def take(where: str, rings: Any) -> Any:
+        return jax.tree.map(lambda ring: ring[getattr(place, where)], rings)
+
+    def choose(flag: str, one: Any, other: Any) -> Any:
+        return select(getattr(place, flag), one, other)
+
+    batch = _gathered(buffer, weight, take, choose)
+    return batch._replace(then=batch.then._replace(last=place.ended))
+
+
+def gather_apart(buffer: Buffer, age: Groups, lane: Groups, weight: Any, step: Any) -> Batch:
+    """As `gather`, for ages and lanes [B, n] of every agent by itself: row b holds a step of its own for each agent.
+
+    What is no agent's is left out: the global state, what is kept beside a step but not as {group: [n, ...]}, and the
+    ends of episodes (`last` is False).
+    """
+    place = {name: _place(buffer, age[name], lane[name], step, jnp.arange(age[name].shape[1])) for name in age}
+
+    def take(where: str, rings: Any) -> Any:
+        def rows(path, ring):
+            name = _group_of(path)
+            return None if name is None else ring[getattr(place[name], where)]
+
+        return jax.tree_util.tree_map_with_path(rows, rings)
+
+    def choose(flag: str, one: Any, other: Any) -> Any:
+        def rows(path, a, b):
+            return select(getattr(place[_group_of(path)], flag), a, b)
+
+        return jax.tree_util.tree_map_with_path(rows, one, other)
+
+    batch = _gathered(buffer, weight, take, choose)
+    return batch._replace(then=batch.then._replace(last=jnp.zeros(weight.shape, bool)))
+
+
+def _group_of(path: tuple[Any, ...]) -> str | None:
+    """The group whose arrays are at a path of a tree, if they are a group's."""
+    return next((entry.key for entry in path if isinstance(entry, jax.tree_util.DictKey)), None)
+
+
+def _place(buffer: Buffer, age: Any, lane: Any, step: Any, *more: Any) -> Place:
+    """Where steps of these ages and lanes are; `more`: indices into what the rings hold."""
     slot = slot_of(buffer, age, step)
-    following = (slot + 1) % buffer.slots
-    here = jax.tree.map(lambda ring: ring[slot, lane], buffer.steps)
-    upcoming, next_action = jax.tree.map(lambda x: x[following, lane], (buffer.steps.now, buffer.steps.action))
-    final = jax.tree.map(lambda x: x[here.episode % len(x), lane], buffer.finals.seen)
-    final = select(_has_final(buffer, slot, lane), final, jax.tree.map(jnp.zeros_like, final))
-    then = select(here.last, final, upcoming)._replace(reward=here.reward, discount=here.discount, last=here.last)
-    next_action = select(here.last, jax.tree.map(jnp.zeros_like, next_action), next_action)
-    return Batch(here.now, here.action, then, next_action, weight, here.extra)
+    final = buffer.steps.episode[slot, lane] % len(buffer.finals.episode)
+    return Place(
+        here=(slot, lane, *more),
+        there=((slot + 1) % buffer.slots, lane, *more),
+        final=(final, lane, *more),
+        ended=buffer.steps.last[slot, lane],
+        known=_has_final(buffer, slot, lane),
+    )
+
+
+def _gathered(
+    buffer: Buffer, weight: Any, take: Callable[[str, Any], Any], choose: Callable[[str, Any, Any], Any]
+) -> Batch:
+    """A batch of what `take` reads at `here`, `there` and `final`, and `choose` takes where `ended` and `known`."""
+    steps = buffer.steps
+    final, upcoming, action = take("final", buffer.finals.seen), take("there", steps.now), take("there", steps.action)
+    final = choose("known", final, jax.tree.map(jnp.zeros_like, final))
+    then = choose("ended", final, upcoming)
+    return Batch(
+        now=take("here", steps.now),
+        action=take("here", steps.action),
+        then=then._replace(reward=take("here", steps.reward), discount=take("here", steps.discount)),
+        next_action=choose("ended", jax.tree.map(jnp.zeros_like, action), action),
+        weight=weight,
+        extra=take("here", steps.extra),
+    )
 
 
 def _has_final(buffer: Buffer, slot: Any, lane: Any) -> Any:

@@ -53,9 +53,16 @@ class Replay(eqx.Module):
             now["sampler"] = {"type": "covey.learning.samplers:CurrentEpisode"}
         return now
 
-    def check(self, horizon: int) -> None:
-        """BadInput where the sampler cannot do with rollouts of `horizon` steps."""
+    def check(self, horizon: int, alone: bool = False) -> None:
+        """BadInput where the sampler cannot do with rollouts of `horizon` steps, or where it draws the steps of every
+        agent apart and the learner looks at several: `alone` says that it looks at one agent at a time."""
         self.sampler.check(horizon)
+        if self.sampler.apart and not alone:
+            raise BadInput(
+                "the sampler `single-agent-transitions` draws the steps of every agent apart, and this learner looks "
+                "at several agents of a step: set `replay.sampler` to `transitions`, or take a critic that looks at "
+                "one (`independent`, `shared-independent`)."
+            )
 
     def init(self, spec: Spec, lanes: int, horizon: int, extra: Any = (), state: bool = False) -> Buffer:
         """An empty buffer for rollouts of `horizon` steps. `extra` is an example of what one lane keeps beside a step;

@@ -1,9 +1,10 @@
 """What is drawn from a buffer: parts, which share one buffer.
 
-    Transitions      single steps
-    CurrentEpisode   single steps, and the whole episode that has just ended
-    Sequences        up to L steps in a row, of one episode
-    Episodes         whole episodes
+    Transitions              single steps
+    SingleAgentTransitions   single steps of single agents
+    CurrentEpisode           single steps, and the whole episode that has just ended
+    Sequences                up to L steps in a row, of one episode
+    Episodes                 whole episodes
 
 What cannot be learned from is drawn again: a step whose successor is not known, a sequence that shares a step with
 another one of the batch. So the rest keeps the chances that were asked for, at a cost that does not depend on how much
@@ -13,7 +14,8 @@ is kept. Where every try fails, single steps are taken twice, and other weights 
 from __future__ import annotations
 
 import abc
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -22,7 +24,7 @@ import jax.numpy as jnp
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.core.types import Spec
-from covey.learning.buffer import Batch, Buffer, gather, has_successor, slot_of, steps_kept
+from covey.learning.buffer import Batch, Buffer, gather, gather_apart, has_successor, slot_of, steps_kept
 
 STEP_TRIES, SEQUENCE_TRIES = 2, 4
 """How often a step, and a sequence or an episode, is drawn."""
@@ -82,6 +84,9 @@ class Sampler(eqx.Module):
 class StepSampler(Sampler):
     """Base of samplers of single transitions: a Batch [B, ...]."""
 
+    apart: ClassVar[bool] = False
+    """Are the steps of every agent drawn by themselves? Then a row of a batch is no moment of the team's."""
+
     def check(self, horizon: int) -> None:
         """BadInput where it needs other rollouts than those of so many steps."""
 
@@ -93,12 +98,26 @@ class Transitions(StepSampler):
     """The chances of steps by their age."""
 
     def sample(self, spec, buffer, count, key, step):
-        age, lane = self.ages.draw(key, (STEP_TRIES * count,), steps_kept(buffer, step), buffer.lanes)
-        upto = jnp.cumsum(has_successor(buffer, age, lane, step))
-        wanted = 1 + jnp.arange(count) % jnp.maximum(upto[-1], 1)  # the first ones; where they are few, again
-        drawn = jnp.searchsorted(upto, wanted, method="scan_unrolled")
-        weight = jnp.broadcast_to(upto[-1] > 0, (count,)).astype(jnp.float32)
-        return gather(buffer, age[drawn], lane[drawn], weight, step)
+        age, lane, any_known = _draw_steps(self.ages, buffer, count, step, key)
+        return gather(buffer, age, lane, jnp.broadcast_to(any_known, (count,)).astype(jnp.float32), step)
+
+
+class SingleAgentTransitions(StepSampler):
+    """Single steps of single agents: those of every agent are drawn by themselves, so that a batch of B steps of n
+    agents shows B n moments instead of B (Zhu et al. 2025: LAMARL). For learners that look at one agent at a time."""
+
+    ages: Ages = Uniform()
+    """The chances of steps by their age."""
+
+    apart = True
+
+    def sample(self, spec, buffer, count, key, step):
+        draw, ages, lanes, known = partial(_draw_steps, self.ages, buffer, count, step), {}, {}, jnp.bool_(True)
+        for name, k in zip(spec.groups, jax.random.split(key, len(spec.groups)), strict=True):
+            keys = jax.random.split(k, spec.groups[name].size)
+            ages[name], lanes[name], each = jax.vmap(draw, out_axes=(1, 1, 0))(keys)
+            known &= each.all()
+        return gather_apart(buffer, ages, lanes, jnp.broadcast_to(known, (count,)).astype(jnp.float32), step)
 
 
 class CurrentEpisode(StepSampler):
@@ -177,6 +196,15 @@ class Episodes(Sampler):
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Their pieces
+
+
+def _draw_steps(ages: Ages, buffer: Buffer, count: int, step: Any, key: Any) -> tuple[Any, Any, Any]:
+    """Ages and lanes [count] of steps whose successor is known, and whether there is one at all."""
+    age, lane = ages.draw(key, (STEP_TRIES * count,), steps_kept(buffer, step), buffer.lanes)
+    upto = jnp.cumsum(has_successor(buffer, age, lane, step))
+    wanted = 1 + jnp.arange(count) % jnp.maximum(upto[-1], 1)  # the first ones; where they are few, again
+    drawn = jnp.searchsorted(upto, wanted, method="scan_unrolled")
+    return age[drawn], lane[drawn], upto[-1] > 0
 
 
 def _draw_episodes(buffer: Buffer, count: int, key: Any, step: Any) -> tuple[Any, Any, Any]:

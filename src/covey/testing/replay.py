@@ -16,7 +16,7 @@ import numpy as np
 from covey.core.program import program
 from covey.core.types import Box, Discrete, Field, Group, Groups, Spec, Table, TimeStep, Transition
 from covey.learning.replay import Replay
-from covey.learning.samplers import Sampler
+from covey.learning.samplers import Sampler, StepSampler
 
 SEEDS = 2
 AGENTS = Table(
@@ -74,7 +74,9 @@ def law_replay(
     rng = np.random.default_rng(seed)
     played = play(rng, (rollouts * horizon, SEEDS, lanes), phases, time_limit)
     batches = _drawn(spec, replay, sampler, count, horizon, played, jax.random.key(seed))
-    checked = _look_up(batches, played, horizon)
+    agents = [(name, i) for name, group in AGENTS.items() for i in range(group.size)]
+    apart = isinstance(sampler, StepSampler) and sampler.apart
+    checked = sum(_look_up(batches, played, horizon, agent) for agent in (agents if apart else [None]))
     assert checked, "nothing was drawn."
     return checked
 
@@ -132,7 +134,8 @@ def _drawn(
     """The batches [I, S, ...] that are drawn after each rollout, as NumPy arrays."""
     steps, seeds, lanes = played.shape
     then = seen(played.after)._replace(reward=earned(played.number), discount=played.discount, last=played.last)
-    rollout = Transition(seen(played.number), done(played.number), then, played.number.astype(np.int32))
+    beside = {name: np.stack([played.number.astype(np.int32)] * group.size, -1) for name, group in AGENTS.items()}
+    rollout = Transition(seen(played.number), done(played.number), then, beside)
     rollouts = jax.tree.map(lambda x: x.reshape(-1, horizon, *x.shape[1:]), rollout)
 
     def go_on(buffer, rollout, key, step):
@@ -146,7 +149,8 @@ def _drawn(
 
     @program
     def everything(rollouts):
-        one = replay.init(spec, lanes, horizon, jnp.int32(0), state=True)
+        beside = {name: jnp.zeros(group.size, jnp.int32) for name, group in AGENTS.items()}
+        one = replay.init(spec, lanes, horizon, beside, state=True)
         buffers = jax.tree.map(lambda x: jnp.stack([x] * seeds), one)
         return jax.lax.scan(body, buffers, (jnp.arange(steps // horizon), rollouts))[1]
 
@@ -157,9 +161,17 @@ def _drawn(
 # Looking up
 
 
-def _look_up(batch: Any, played: Played, horizon: int) -> int:
-    """How many steps of all batches [I, S, ...] were right; AssertionError where one is not."""
-    weight, number = batch.weight, batch.extra
+def _look_up(batch: Any, played: Played, horizon: int, agent: tuple[str, int] | None) -> int:
+    """How many steps of all batches [I, S, ...] were right; AssertionError where one is not.
+
+    agent: whose part of them is looked at, by group and place; None: everybody's, which is of one step.
+    """
+    name, place = agent or (next(iter(AGENTS)), 0)
+    weight, number = batch.weight, batch.extra[name][..., place]
+
+    def part(rows: Any) -> Any:
+        return rows if agent is None else _part_of(rows, name, place)
+
     assert np.isin(weight, (0, 1)).all(), f"weights are 0 or 1, got {np.unique(weight)}."
     _, seeds, lanes = played.shape
     row, drawn = seeds * lanes, weight > 0
@@ -167,31 +179,42 @@ def _look_up(batch: Any, played: Played, horizon: int) -> int:
         _look_up_pieces(drawn, number, played.last.reshape(-1), row)
     iteration, seed, *_ = np.nonzero(drawn)
     so_far = (iteration + 1) * horizon  # steps of a lane until then
-    batch = jax.tree.map(lambda x: x[drawn], batch)
-    index = batch.extra - 1
+    batch, number = jax.tree.map(lambda x: x[drawn], (batch, number))
+    index = number - 1
     strange = (index < 0) | (index // row >= so_far) | (index // lanes % seeds != seed)
     assert not strange.any(), f"{strange.sum()} steps were drawn that had not been played."
 
     last, after = played.last.reshape(-1)[index], played.after.reshape(-1)[index]
     discount = {name: x.reshape(-1, x.shape[-1])[index] for name, x in played.discount.items()}
+    sizes = {name: group.size for name, group in AGENTS.items()}
     right = {
-        "what agents saw": (batch.now, seen(batch.extra)),
-        "the actions": (batch.action, done(batch.extra)),
-        "the rewards": (batch.then.reward, earned(batch.extra)),
+        "what agents saw": (batch.now, seen(number)),
+        "the actions": (batch.action, done(number)),
+        "the rewards": (batch.then.reward, earned(number)),
         "the discounts": (batch.then.discount, discount),
-        "the ends of episodes": (batch.then.last, last),
-        "the next actions": (batch.next_action, done(np.where(last, 0, batch.extra + row))),
+        "the next actions": (batch.next_action, done(np.where(last, 0, number + row))),
+        "what was kept beside them": (batch.extra, {name: np.stack([number] * n, -1) for name, n in sizes.items()}),
     }
-    for name, (found, true) in right.items():
-        wrong = _differ(found, true)
-        assert not wrong.any(), f"{wrong.sum()} of {drawn.sum()} steps that were drawn have {name} of another step."
+    if agent is None:
+        right["the ends of episodes"] = batch.then.last, last
+    for what, (found, true) in right.items():
+        wrong = _differ(part(found), part(true))
+        assert not wrong.any(), f"{wrong.sum()} of {drawn.sum()} steps that were drawn have {what} of another step."
     then = batch.then._replace(reward={}, discount={}, last=None)
     over = last & ~np.any([(x > 0).any(-1) for x in discount.values()], axis=0)  # what is seen then is nobody's
-    wrong = _differ(then, seen(after)) & (~over | _differ(then, seen(0 * after)))
+    wrong = _differ(part(then), part(seen(after))) & (~over | _differ(part(then), part(seen(0 * after))))
     assert not wrong.any(), f"{wrong.sum()} of {drawn.sum()} steps that were drawn have the wrong successor."
     newest = ~last & (index // row == so_far - 1)
     assert not newest.any(), f"{newest.sum()} steps were drawn whose next actions are not known yet."
     return int(drawn.sum())
+
+
+def _part_of(rows: Any, name: str, place: int) -> Any:
+    """One agent's part of a time step, or of a mapping by group, over rows [N]."""
+    if isinstance(rows, TimeStep):
+        groups = {part: _part_of(getattr(rows, part), name, place) for part in ("obs", "alive", "legal", "neighbors")}
+        return rows._replace(state=None, **groups)
+    return jax.tree.map(lambda x: x[:, place], {name: rows[name]} if name in rows else {})
 
 
 def _look_up_pieces(drawn: Any, number: Any, last: Any, row: int) -> None:
