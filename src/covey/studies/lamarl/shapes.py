@@ -57,9 +57,9 @@ def shapes(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     size = scale(quick)
     say("Predictions: LAMARL's M2 is at most mean-shift's, its M1 at least 90 % of the packing bound, all robots")
     say(
-        "enter, and fewer collide than with mean-shift. The same holds, but for M2, on shapes and with numbers of robots"
+        "enter, and fewer collide than with mean-shift. The same is true of shapes and of numbers of robots that it was"
     )
-    say("that it was not trained with, as long as the packing bound allows the radius of training.")
+    say("not trained with, as long as the packing bound allows the radius of training.")
     learners = trained_both(size, seeds, of_ablation(out), say)
     on = stage(robots=size.robots, time_limit=size.length)
     played = {rule: play_rule(on, rule, seeds, size.episodes) for rule in RULES}

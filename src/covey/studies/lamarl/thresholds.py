@@ -91,8 +91,8 @@ def gain(episodes: np.ndarray, with_it: np.ndarray, without: np.ndarray, level: 
 def bootstrap(
     episodes: np.ndarray, curves: Sequence[tuple[np.ndarray, np.ndarray]], levels: Sequence[float | None], seed: int = 0
 ) -> tuple[list[Interval], Interval]:
-    """95 % intervals of the ratio of each shape, and of the mean of those that are known, over seeds that are drawn anew
-    with replacement, the same ones with and without and in all shapes. `curves`: with and without, [P, S] each."""
+    """95 % intervals of the ratio of each shape, and of the mean of those that are known, over seeds that are drawn
+    anew with replacement, the same ones with and without and in all shapes. `curves`: with and without, [P, S] each."""
     whole = [gain(episodes, a, b, x) for (a, b), x in zip(curves, levels, strict=True)]
     known = [found.sign != UNKNOWN for found in whole]
     count, rng = curves[0][0].shape[1], np.random.default_rng(seed)
