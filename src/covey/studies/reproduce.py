@@ -56,6 +56,12 @@ STUDIES: dict[str, Study] = {
         "Shape assembly beside rules, on unseen shapes and with other numbers of robots.",
         5,
     ),
+    "lamarl/switches": Study(
+        "covey.studies.lamarl.switches:switches", "Which ways for a prior to take part help, and which critic.", 5
+    ),
+    "lamarl/elsewhere": Study(
+        "covey.studies.lamarl.elsewhere:elsewhere", "Priors for MADDPG, PPO and ATT-MADDPG, in other environments.", 5
+    ),
     "mappo/tag": Study(
         "covey.studies.tag:tag", "Predators and prey that learn together, and cross-play with rules.", 5
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,7 +65,8 @@ def prior_ablation(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     steps = learners[WITH].steps
     length = learners[WITH].environment.time_limit
     episodes = np.array(steps) / length
-    np.savez(out / "curves.npz", episodes=episodes, **_named(curves))
+    arrays: dict[str, Any] = {"episodes": episodes} | _named(curves)
+    np.savez(out / "curves.npz", **arrays)
     halfway = {shape: float(np.sqrt(levels["prior"][shape] * levels["mean-shift"][shape])) for shape in on.shapes}
     relative = dict.fromkeys(on.shapes)
     for threshold in (
