@@ -106,7 +106,7 @@ def play(case: Case, seeds: int, out: Path, say: Say) -> None:
 
 
 def beginning(outcome: Outcome) -> np.ndarray:
-    """Mean reward per step over the evaluations in the beginning of training, the first after its start at least [S]."""
+    """Mean reward per step over the evaluations in the beginning of training, of the first one at least [S]."""
     steps, returns = curve(outcome, outcome.return_metric)
     rewards = returns / curve(outcome, "steps/episode")[1]
     return rewards[(steps > 0) & (steps <= max(EARLY * steps[-1], steps[1]))].mean(0)
