@@ -14,13 +14,15 @@ import numpy as np
 from covey import algorithms, environments
 from covey.algorithms import presets
 from covey.core.algorithm import Algorithm
+from covey.core.errors import BadInput
 from covey.core.loop import start
 from covey.core.settings import with_settings
 from covey.environments.assembly import Assembly
 from covey.environments.assembly.shapes import PAPER, Region
 from covey.runs import checkpoint
 from covey.runs.evaluate import FINAL, Player, Values, evaluation_keys, players
-from covey.runs.policy import open_run, transferred
+from covey.runs.guides import guide
+from covey.runs.policy import transferred
 from covey.runs.train import train
 from covey.studies.saying import Say
 
@@ -76,27 +78,32 @@ class Learned(NamedTuple):
 
     def agents(self, step: int) -> Any:
         """What acts after so many steps [S, ...]."""
+        keys = jax.vmap(jax.random.key)(np.arange(len(self.folders)))
+
+        def begin(keys: Any) -> Any:
+            return self.algorithm.acting(start(self.environment, self.algorithm, keys, 1).agent)
+
         if step == 0:
-            return _fresh(self.algorithm, self.environment, len(self.folders))
-        each = [open_run(folder, step=step).agents for folder in self.folders]
-        return jax.tree.map(lambda *x: np.concatenate(x), *(self.algorithm.acting(agents) for agents in each))
+            return jax.jit(begin)(keys)
+        like = jax.eval_shape(begin, keys[:1])
+        each = [checkpoint.restore(_kept(folder, step), like, part="agent") for folder in self.folders]
+        return jax.tree.map(lambda *x: np.concatenate(x), *each)
 
 
-def _fresh(algorithm: Algorithm, environment: Assembly, seeds: int) -> Any:
-    """What acts before anything is learned [S, ...]."""
-    keys = jax.vmap(jax.random.key)(np.arange(seeds))
-    return jax.jit(lambda keys: algorithm.acting(start(environment, algorithm, keys, 1).agent))(keys)
+def _kept(folder: Path, step: int) -> checkpoint.Saved:
+    saved = checkpoint.at(folder / checkpoint.POLICIES, step)
+    if saved is None:
+        raise BadInput(f"{folder} has no policy of step {step}: train it anew, in another folder.")
+    return saved
 
 
-def learn(
-    label: str, size: Scale, out: Path, seeds: int, say: Say, options: Mapping[str, Any] | None = None, **settings: Any
-) -> Learned:
+def learn(label: str, size: Scale, out: Path, seeds: int, say: Say, **settings: Any) -> Learned:
     """Train a learner with some settings changed, one seed after the other, in `out/<label>/seed-<k>`; what is there is
     not trained again.
 
     One program for all seeds takes longer on CPUs, because networks of several seeds are no plain matrix products.
     """
-    options = {"robots": size.robots, **(options or {})}
+    options = {"robots": size.robots}
     environment = environments.make("assembly", **options)
     algorithm = learner(environment, **settings)
     folders = []
@@ -117,8 +124,7 @@ def learn(
             quiet=True,
         )
         folders.append(run.folder)
-    guided = open_run(folders[0]).config.algorithm
-    return Learned(label, guided, environment, tuple(folders))
+    return Learned(label, algorithm.with_guides(partial(guide, environment)), environment, tuple(folders))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from covey.studies.trials import Column, Outcome, Trial, curve, run, table
 FOUND = "as found"
 
 SMALL: dict[str, Any] = {"width": 64, "critic.width": 64, "replay.batch": 10}
-"""Narrower networks and 120 robots' steps in a batch, so that thirteen learners take an hour."""
+"""Narrower networks and 120 robots' steps in a batch, so that fourteen learners take an hour."""
 
 SWARM: dict[str, Any] = {"robots": 12, "collision_radius": 0.15}
 """Fewer robots of a larger radius: they need 1.08 of the smallest region's area, 30 of radius 0.1 need 1.2."""
