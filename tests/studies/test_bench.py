@@ -25,12 +25,17 @@ UNITS = {
     "soldiers": {"soldier steps/s"},
     "population": {"updates/s", "exponent"},
     "neighbors": {"MB of weights", "ms an update", "s to compile", "times the weights", "times as fast"},
+    "swarm": {
+        *("GFLOP/s", "updates/s", "% of products of its size", "% of large products", "s to compile"),
+        *("environment steps/s", "minutes"),
+    },
+    "swarm-torch": {"updates/s", "updates/s of PyTorch", "times PyTorch's speed"},
     "memory": {"MB planned", "MB measured"},
 }
 
 
 QUICK = ("stepping", "workers", "battle")
-NEEDS = {"torch": "torch", "jaxmarl": "jaxmarl", "workers": "mpe2", "battle": "magent2"}
+NEEDS = {"torch": "torch", "swarm-torch": "torch", "jaxmarl": "jaxmarl", "workers": "mpe2", "battle": "magent2"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.slow] * (x not in QUICK)) for x in BENCHES])

@@ -133,7 +133,7 @@ def test_a_race_is_decided_by_its_last_world(low, high, word):
 
 
 @pytest.mark.learn
-@pytest.mark.parametrize("id", [id for id in STUDIES if id.startswith(("credit/", "mappo/", "maddpg/"))])
+@pytest.mark.parametrize("id", [id for id in STUDIES if id.startswith(("credit/", "mappo/", "maddpg/", "lamarl/"))])
 def test_a_quick_study_ends_with_its_verdicts(id, tmp_path, capsys):
     assert main(["reproduce", id, "--quick", "--out", str(tmp_path / "study")]) == 0
     said = capsys.readouterr().out

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -203,7 +203,7 @@ def player(world: Any, algorithm: Algorithm, episodes: int, between: Callable[[]
     """Plays whole greedy episodes. What `between` raises ends them: it is called again and again meanwhile."""
     if isinstance(world, HostEnvironment):
         return _hosted_player(world, algorithm, episodes, between)
-    return _compiled_player(world, algorithm, episodes, between)
+    return players([world], algorithm, episodes, between)[0]
 
 
 def _longest(world: Any) -> int:
@@ -216,9 +216,16 @@ def _longest(world: Any) -> int:
     return world.spec.time_limit
 
 
-def _compiled_player(environment: Any, algorithm: Algorithm, episodes: int, between: Callable[[], None]) -> Player:
-    arrays, static = as_arguments(environment, algorithm)
-    longest = _longest(environment)
+def players(
+    environments: Sequence[Any], algorithm: Algorithm, episodes: int, between: Callable[[], None] = nothing
+) -> list[Player]:
+    """A player for each of some environments in JAX that differ in the values of their arrays only: they are compiled
+    once, as one program."""
+    split_up = [as_arguments(environment, algorithm) for environment in environments]
+    static, spec = split_up[0][1], environments[0].spec
+    if len({str(jax.tree.map(np.shape, arrays)) for arrays, _ in split_up}) > 1:
+        raise BadInput(f"environments of {spec.name!r} differ in more than the values of arrays: play them one by one.")
+    longest = _longest(environments[0])
 
     @jax.jit
     def play(arrays, agents, keys, step):
@@ -231,14 +238,14 @@ def _compiled_player(environment: Any, algorithm: Algorithm, episodes: int, betw
         _, rollout, summary = collect(environment, algorithm, run, k_play, longest, explore=False)
         return _first_faults(summary), _first(summary) | accounts(algorithm, agents, rollout)
 
-    def run(agents: Any, keys: Any, step: Any) -> Values:
+    def run(arrays: Any, agents: Any, keys: Any, step: Any) -> Values:
         wrong, values = jax.device_get(interruptible(play, between)(arrays, agents, keys, jnp.int32(step)))
-        _demand_finite(environment.spec, wrong)
+        _demand_finite(spec, wrong)
         if np.isnan(values["steps/episode"]).any():
-            raise BadInput(f"an episode of {environment.spec.name!r} goes on beyond its time limit of {longest} steps.")
+            raise BadInput(f"an episode of {spec.name!r} goes on beyond its time limit of {longest} steps.")
         return values
 
-    return run
+    return [partial(run, arrays) for arrays, _ in split_up]
 
 
 def accounts(algorithm: Algorithm, agents: Any, rollout: Transition) -> Metrics:

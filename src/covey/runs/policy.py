@@ -11,6 +11,7 @@ In a PettingZoo environment of your own, `policy.actions` goes from its observat
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from covey.algorithms.prior import NOBODY, Prior
 from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
 from covey.core.optional import offered
@@ -30,6 +32,7 @@ from covey.runs.begin import identity
 from covey.runs.config import Config
 from covey.runs.evaluate import FINAL, Evaluation, evaluation_keys, evaluator
 from covey.runs.files import reading
+from covey.runs.guides import guide
 from covey.runs.trust import demand_safe
 
 KEY_BYTES = 16
@@ -79,6 +82,48 @@ class Policy(NamedTuple):
         now = self.environment.time_step(observations, infos, agents)
         action, memory = self.act(now, memory, key, explore)
         return self.environment.named(action, agents), memory
+
+    def transferred(self, environment: Any) -> Policy:
+        """The same policy in another environment, whose agents see and do the same but may be more or fewer.
+
+        BadInput where what was learned depends on who or how many they are.
+        """
+        algorithm = transferred(self.algorithm, environment)
+        needed, here = (_shapes(other) for other in (algorithm, self.algorithm))
+        if needed != here:
+            raise BadInput(
+                f"what was learned in {self.environment.spec.name!r} depends on its {self.environment.spec.agents} "
+                f"agents, and there are {environment.spec.agents}: train with one actor and one critic for all, which "
+                "are not told apart, such as `lamarl` has (`--shared-actor --alike --critic shared-independent`)."
+            )
+        return self._replace(environment=environment, algorithm=algorithm)
+
+
+def transferred(algorithm: Algorithm, environment: Any) -> Algorithm:
+    """The same algorithm for another environment, where its prior, if any, is looked up anew. BadInput where the agents
+    see or do other things there."""
+    fields = {field.name for field in dataclasses.fields(algorithm)}
+    if "spec" not in fields:
+        raise BadInput(f"{type(algorithm).__name__} is made of other algorithms: transfer those.")
+    spec, there = algorithm.spec, environment.spec
+    for name, group in spec.groups.items():
+        other = there.groups.get(name)
+        if other is None or (other.obs, other.action) != (group.obs, group.action):
+            raise BadInput(
+                f"agents of the group {name!r} see or do other things in {there.name!r} than in {spec.name!r}: a "
+                "policy goes to environments that differ in the number of agents only."
+            )
+    changed: dict[str, Any] = {"spec": there}
+    prior = algorithm.prior if "prior" in fields else None  # type: ignore[attr-defined]
+    if isinstance(prior, Prior) and prior.name != NOBODY:
+        changed["prior"] = dataclasses.replace(prior, policy=None)
+    return dataclasses.replace(algorithm, **changed).with_guides(partial(guide, environment))
+
+
+def _shapes(algorithm: Algorithm) -> Any:
+    """Of what the algorithm needs to act."""
+    state = jax.eval_shape(lambda key: algorithm.acting(algorithm.init(key, 1)), jax.random.key(0))
+    return [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
 
 
 def _check_one(spec: Spec, now: TimeStep) -> None:

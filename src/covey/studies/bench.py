@@ -30,6 +30,7 @@ from covey.core.mesh import place
 from covey.learning.replay import Replay
 from covey.runs import config, memory
 from covey.runs.tables import Column, Table, give, reports
+from covey.studies.bench_swarm import swarm, swarm_torch
 from covey.studies.crowds import battle_stepping, neighbors, population, soldiers
 from covey.studies.peers import jaxmarl_stepping, ppo_training, workers
 from covey.studies.timing import Effort, Loop, Row, enough, in_turns, rate, row
@@ -248,6 +249,8 @@ BENCHES: dict[str, Bench] = {
     "soldiers": Bench(soldiers, "more and more soldiers in a battle."),
     "population": Bench(population, "an update of mean-field Q-learning, against the number of agents."),
     "neighbors": Bench(neighbors, "MADDPG whose critics see everybody, beside one critic of six neighbors."),
+    "swarm": Bench(swarm, "an update of LAMARL beside plain matrix products, and the time of 3,000 episodes."),
+    "swarm-torch": Bench(swarm_torch, "the same update beside eager PyTorch, in turns."),
     "memory": Bench(memory_plan, "the memory that a run is said to need, and what it takes."),
 }
 

@@ -48,6 +48,20 @@ STUDIES: dict[str, Study] = {
     "maddpg/neighbors": Study(
         "covey.studies.neighbors:line", "Twenty agents on a line: critics of neighbors beside critics of everybody.", 5
     ),
+    "lamarl/prior-ablation": Study(
+        "covey.studies.lamarl.ablation:prior_ablation", "Shape assembly: how many episodes does the prior save?", 5
+    ),
+    "lamarl/shapes": Study(
+        "covey.studies.lamarl.shapes:shapes",
+        "Shape assembly beside rules, on unseen shapes and with other numbers of robots.",
+        5,
+    ),
+    "lamarl/switches": Study(
+        "covey.studies.lamarl.switches:switches", "Which ways for a prior to take part help, and which critic.", 5
+    ),
+    "lamarl/elsewhere": Study(
+        "covey.studies.lamarl.elsewhere:elsewhere", "Priors for MADDPG, PPO and ATT-MADDPG, in other environments.", 5
+    ),
     "mappo/tag": Study(
         "covey.studies.tag:tag", "Predators and prey that learn together, and cross-play with rules.", 5
     ),

@@ -56,6 +56,14 @@ def gap_closed(values: np.ndarray, rule: np.ndarray, bound: np.ndarray) -> Inter
     return mean((values - rule) / (bound.mean() - rule.mean()))
 
 
+def within(apart: Interval, margin: float) -> bool | None:
+    """Is a difference smaller than a margin, in either direction, or larger? None where its interval holds the margin,
+    or is unknown."""
+    if max(-apart.low, apart.high) < margin:
+        return True
+    return False if apart.low > margin or apart.high < -margin else None
+
+
 def order(names: list[str], values: dict[str, np.ndarray]) -> str:
     """Names from best to worst by mean, `>` where the paired 95 % interval of the difference excludes 0, else `≈`."""
     ranked = sorted(names, key=lambda name: -values[name].mean())

@@ -142,6 +142,10 @@ def learning_curves(
     return plots.curves(title, curves, levels, "environment steps", "reward per step")
 
 
+Cell = Interval | str | None
+"""Of a table."""
+
+
 class Column(NamedTuple):
     """A column of a table: per outcome, a number per seed [S] (shown as a mean with its interval), or text."""
 
@@ -153,12 +157,18 @@ class Column(NamedTuple):
 def table(title: str, outcomes: Mapping[str, Outcome], columns: Sequence[Column], out: Path) -> list[list[str]]:
     """Print the outcomes, and write them to `out` as `table.md` (appended to) and `results.json`."""
     values = [[_value(column.value(outcome)) for column in columns] for outcome in outcomes.values()]
-    rows = [[_cell(x, column.digits) for x, column in zip(row, columns, strict=True)] for row in values]
+    return write_table(title, [column.title for column in columns], values, [column.digits for column in columns], out)
+
+
+def write_table(
+    title: str, titles: Sequence[str], values: Sequence[Sequence[Cell]], digits: Sequence[int], out: Path
+) -> list[list[str]]:
+    """`table`, of rows of cells; `titles` and `digits` are those of the columns."""
+    rows = [[_cell(x, places) for x, places in zip(row, digits, strict=True)] for row in values]
     numbers = [any(isinstance(x, Interval) for x in of_column) for of_column in zip(*values, strict=True)]
-    heads = [tables.Column(column.title, right=right) for column, right in zip(columns, numbers, strict=True)]
+    heads = [tables.Column(name, right=right) for name, right in zip(titles, numbers, strict=True)]
     tables.show(tables.Table(tuple(heads), rows, title))
     out.mkdir(parents=True, exist_ok=True)
-    titles = [column.title for column in columns]
     with open(out / "table.md", "a") as file:
         file.write(
             f"\n{title}\n\n"
@@ -167,14 +177,14 @@ def table(title: str, outcomes: Mapping[str, Outcome], columns: Sequence[Column]
         file.write("\n")
     with open(out / "results.json", "a") as file:
         plain = [[x._asdict() if isinstance(x, Interval) else x for x in row] for row in values]
-        file.write(json.dumps({"title": title, "columns": titles, "rows": rows, "values": plain}) + "\n")
+        file.write(json.dumps({"title": title, "columns": list(titles), "rows": rows, "values": plain}) + "\n")
     return rows
 
 
-def _value(value: Any) -> Interval | str | None:
+def _value(value: Any) -> Cell:
     """Numbers per seed [S] as their mean and interval."""
     return value if value is None or isinstance(value, (str, Interval)) else mean(np.asarray(value))
 
 
-def _cell(value: Interval | str | None, digits: int) -> str:
+def _cell(value: Cell, digits: int) -> str:
     return value.text(digits) if isinstance(value, Interval) else value or ""
