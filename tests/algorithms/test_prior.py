@@ -78,7 +78,8 @@ def advised(environment: Any, steps: Any) -> Any:
     return jax.vmap(jax.vmap(lambda now, action: actions(environment.spec, now, action)))(steps.now, action)
 
 
-@pytest.mark.parametrize("family", ["ddpg", pytest.param("ppo", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["ddpg", "ppo"])
 def test_a_prior_of_no_weight_changes_nothing(family):
     environment = toy.continuous()
     zero = {"alpha": constant(0.0), "policy": optimal(environment)}
@@ -91,7 +92,9 @@ def test_a_prior_of_no_weight_changes_nothing(family):
     assert not difference(with_prior, without, 1e-5)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(
+    "world", ["graph", *(pytest.param(x, marks=pytest.mark.slow) for x in ("discrete", "continuous"))]
+)
 def test_what_the_prior_would_do_is_kept_beside_every_step(world):
     environment = WORLDS[world]()
     algorithm = small(environment, prior=FusedPrior(policy=optimal(environment)))

@@ -96,7 +96,7 @@ MADE = {
     "mixed": mixed,
     "self-play": played_with_itself,
 }
-QUICK = ("maddpg", "self-play")
+QUICK = ("maddpg",)
 
 
 @pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.slow] * (x not in QUICK)) for x in MADE])

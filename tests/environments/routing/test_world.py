@@ -182,8 +182,8 @@ def test_whether_the_demand_that_is_routed_is_seen(setting, newest):
 @pytest.mark.parametrize(
     ("id", "options"),
     [
-        ("small-contended", {"failure_rate": 0.5, "see": "probe"}),
-        ("large", {"bonus": 0.1}),
+        pytest.param("small-contended", {"failure_rate": 0.5, "see": "probe"}, marks=pytest.mark.slow),
+        pytest.param("large", {"bonus": 0.1}, marks=pytest.mark.slow),
         pytest.param("abilene", {"control": "hop"}, marks=pytest.mark.learn),
     ],
 )
