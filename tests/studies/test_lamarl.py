@@ -231,14 +231,16 @@ def test_the_size_is_that_of_what_was_found():
 
 
 def test_switches_differ_in_one_part():
+    """Critics of several robots from the one that learns from whole steps too, all others from what was found."""
     environment = environments.make("assembly", **SWARM)
     base = learner(environment, **SMALL)
     for label, changes in ARMS.items():
         arm = learner(environment, **SMALL, **changes)
-        part = "critic" if "critic" in changes else "prior"
+        parts = {name.partition(".")[0] for name in changes}
+        assert parts in (set(), {"prior"}, {"replay"}, {"replay", "critic"})
         assert (arm == base) is (label == FOUND)
-        assert {name for name in vars(base) if getattr(arm, name) != getattr(base, name)} <= {part}
-    critic: Any = learner(environment, **SMALL, critic="neighbors").critic
+        assert {name for name in vars(base) if getattr(arm, name) != getattr(base, name)} <= parts
+    critic: Any = learner(environment, **SMALL, **ARMS["critic of neighbors"]).critic
     assert critic.width == SMALL["width"]
 
 

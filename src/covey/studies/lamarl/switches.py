@@ -18,10 +18,13 @@ from covey.studies.trials import Column, Outcome, Trial, curve, run, table
 FOUND = "as found"
 
 SMALL: dict[str, Any] = {"width": 64, "critic.width": 64, "replay.batch": 10}
-"""Narrower networks and 120 robots' steps in a batch, so that fourteen learners take an hour."""
+"""Narrower networks and 120 robots' steps in a batch, so that fifteen learners take an hour."""
 
 SWARM: dict[str, Any] = {"robots": 12, "collision_radius": 0.15}
 """Fewer robots of a larger radius: they need 1.08 of the smallest region's area, 30 of radius 0.1 need 1.2."""
+
+WHOLE: dict[str, Any] = {"replay.sampler": "transitions"}
+"""Steps are drawn for the team, not for each robot apart."""
 
 ARMS: dict[str, dict[str, Any]] = {
     FOUND: {},
@@ -31,10 +34,12 @@ ARMS: dict[str, dict[str, Any]] = {
         for beta, played in ((0.3, 0.0), (0.3, 0.3), (0.6, 0.0), (0.6, 0.6))
     },
     **{f"prior plays {share:g} of the episodes": {"prior.episodes": share} for share in (0.1, 0.3)},
-    "critic of neighbors": {"critic": "neighbors"},
-    "critic of everybody": {"critic": "shared-trunk"},
+    "whole steps": WHOLE,
+    "critic of neighbors": WHOLE | {"critic": "neighbors"},
+    "critic of everybody": WHOLE | {"critic": "shared-trunk"},
 }
-"""Each differs from what was found in one part. Without a name the critic sees the robot itself."""
+"""Each differs from what was found in one part. Without a name the critic sees the robot itself. Critics of several
+robots learn from whole steps of the team; "whole steps" does so with the critic of one."""
 
 ENVS = 16
 
@@ -107,7 +112,7 @@ def judge(factors: Mapping[str, Interval], sooner: Mapping[str, Interval], say: 
             verdict(say, "without a distance to the prior M2 ends higher", end.above(1.0), f"{end.ends()} times")
         elif label.startswith("beta") and not label.endswith("0 in evaluation"):
             verdict(say, f"{label}: M2 ends higher", end.above(1.0), f"{end.ends()} times")
-        elif label.startswith(("prior plays", "critic")):
+        elif label.startswith(("prior plays", "critic", "whole")):
             apart = Interval(*(float(np.log(x)) for x in end))
             same = within(apart, float(np.log(1.0 + LEAST)))
             verdict(say, f"{label}: M2 changes by less than {LEAST:.0%}", same, f"{end.ends()} times")
