@@ -8,6 +8,7 @@ exchange.jsonl   what the model was asked and what it answered
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from covey.authored.contract import Contract, contract_of
 from covey.authored.frames import Malformed, read_json
-from covey.authored.gates import Authored, read_authored
+from covey.authored.gates import Authored, Kept, read_authored
 from covey.authored.limits import Limits
 from covey.authored.refusal import Refused
 from covey.core.errors import BadInput
@@ -79,30 +80,49 @@ def asked(folder: Path) -> dict[str, Any]:
     return {name: kept[name] for name in kinds if kept}
 
 
-def load(path: Path, environment: Any, limits: Limits | None = None) -> Authored:
-    """The functions in a folder, or in its program, for an environment; BadInput where they are not for it."""
+def load(
+    path: Path, environment: Any, limits: Limits | None = None, *, name: str | None = None, sha256: str | None = None
+) -> Authored:
+    """The functions in a folder, or in its program, for an environment; BadInput where they are not for it.
+
+    name: what the folder is called (None: its path). sha256: of the program that it has to be (None: any).
+    """
     limits = limits or Limits()
     file = path / PROGRAM if path.is_dir() else path
-    document = _read(file, limits)
+    if path.is_dir() and not file.exists():
+        raise BadInput(f"the folder {path} holds no authored functions (it has no {PROGRAM}).")
+    text = _text(file, limits)
+    found = hashlib.sha256(text).hexdigest()
+    if sha256 not in (None, found):
+        raise BadInput(
+            f"the authored functions {path} are not those that the run was trained with (the SHA-256 of {PROGRAM} is "
+            f"{found[:12]}..., and was {sha256[:12]}...): put those back, or train anew."
+        )
+    document = _document(file, text, limits)
     try:
         contract = contract_of(environment, document["group"])
     except BadInput as error:
         raise BadInput(f"the authored functions {path} are for another environment: {error}") from error
     _demand_same(path, document, contract)
     try:
-        return read_authored({name: document[name] for name in ("programs", "goals")}, contract, limits)
+        functions = read_authored({name: document[name] for name in ("programs", "goals")}, contract, limits)
     except Refused as refused:
         raise BadInput(f"the file {file} holds no authored functions: {refused.sentence}") from refused
+    return dataclasses.replace(functions, kept=Kept(name or str(path), file, found, text))
 
 
-def _read(file: Path, limits: Limits) -> dict[str, Any]:
-    """The document in a file, whose entries may be anything."""
+def _text(file: Path, limits: Limits) -> bytes:
     with reading(f"the file {file}"):
         if file.is_file() and file.stat().st_size > 2 * limits.answer_bytes:
             raise BadInput(f"the file {file} is larger than a program of authored functions can be.")
         text = content(file)
     if text is None:
         raise BadInput(f"there is no file {file}.")
+    return text
+
+
+def _document(file: Path, text: bytes, limits: Limits) -> dict[str, Any]:
+    """The document in a file, whose entries may be anything."""
     try:
         document = read_json(text, limits.nesting)
     except (Malformed, UnicodeDecodeError) as error:

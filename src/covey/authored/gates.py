@@ -12,6 +12,7 @@ import platform
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -69,6 +70,15 @@ class Report:
         return dataclasses.asdict(self)
 
 
+class Kept(NamedTuple):
+    """From which file functions were read: as it was named, where it is, its SHA-256 and its bytes."""
+
+    name: str
+    file: Path
+    sha256: str
+    document: bytes
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Authored:
     """Two admitted functions of ONE agent, and the documents they are rebuilt from. Both are pure: jit, vmap, grad.
@@ -80,6 +90,8 @@ class Authored:
     documents: dict[str, Any]
     programs: dict[str, Program]
     goals: tuple[str, ...]
+    kept: Kept | None = None
+    """Where they were read (`covey.authored.folder`); None: they come from no file."""
 
     def prior_policy(self, view: dict[str, Any], p: dict[str, Any] | None = None) -> Any:
         """What the prior prefers, float32 [A]; `Contract.action_of` makes an action of it."""
