@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -15,15 +14,15 @@ from scripted import completion, error, serving, stream
 from sources import GREEDY
 
 from covey.authored.ablation import CONDITIONS, Row, ablate, lines, wilson
-from covey.authored.author import PASSED, SPENT, TWICE, NothingAdmitted, author
-from covey.authored.endpoint import Client, Endpoint
-from covey.authored.exchange import Answer, Fault, Fixed, Replayed
-from covey.authored.gates import Admission, Report
+from covey.authored.author import NothingAdmitted, author
+from covey.authored.client import Client
+from covey.authored.dialogue import PASSED, SPENT, TWICE
+from covey.authored.endpoint import Endpoint
+from covey.authored.exchange import Answer, Fault, Fixed
 from covey.authored.handwritten import ASSEMBLY
-from covey.authored.judging import Judge, Judgment, lanes_that_fit
+from covey.authored.judging import Judge, lanes_that_fit
 from covey.authored.prompts import Style
-from covey.authored.refusal import Refused
-from covey.authored.trial import Trial
+from covey.authored.recording import Replayed
 from covey.cli import main
 from covey.core.errors import BadInput
 
@@ -57,25 +56,6 @@ class Scripted:
     @property
     def stages(self):
         return [stage for stage, _ in self.asked]
-
-
-@pytest.fixture(scope="module")
-def quick(contract):
-    """A judge who reads the words `refused at GATE: SENTENCE` and `score NUMBER` in a text, and runs nothing."""
-    from test_trial import authored
-
-    functions = authored(contract)
-
-    def judge(text):
-        said = re.search(r"refused at (G\d): (.*)", text)
-        report = Report("navigation", "agent")
-        if said:
-            return Judgment(Admission(report, None), None, Refused(said[1], said[2], "what lies behind it"))
-        scored = re.search(r"score (\S+)", text)
-        score = float(scored[1]) if scored else 1.0
-        return Judgment(Admission(report, functions), Trial(score, 0.0, 0.5, 0.1, 0.9, {}, {}), None)
-
-    return judge
 
 
 @pytest.fixture
@@ -386,7 +366,7 @@ def test_the_whole_way(environment, code, options, at_home, isolated, capsys):
     for words in ("S2 constraints: 1", "refused at G2", "S6 repair 1", "gates: passed", "S5 review: 1 of 1 hold"):
         assert words in shown
     line = shown.strip().splitlines()[-1]
-    assert line == " ".join(["covey train lamarl", environment, "--prior new", *options])
+    assert line == " ".join(["covey train lamarl", environment, "--prior new --reward new", *options])
     small = "--steps 30 --envs 2 --episodes 2 --replay.batch 4 --replay.capacity 100 --width 8 --quiet --out run"
     assert main(f"{line} {small}".split()[1:]) == 0
     assert "name: new" in Path("run/config.yaml").read_text()

@@ -92,6 +92,7 @@ def test_an_environment_of_ones_own(corridor):
     assert corridor.constants == (("dt", 0.1), ("reach", 2.5))
     assert corridor.document() == {
         "view": [["doors", [4, 2]], ["own", [1]], ["doors_mask", [4, 2]]],
+        "lists": [],
         "constants": ["dt", "reach"],
         "gives": {"prior_policy": [1], "reward": []},
         "bounds": [[-1.0], [2.0]],

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from covey.authored.gates import Authored
+from covey.authored.functions import Authored
 from covey.core.environment import evaluation_world, measures
 from covey.core.errors import BadInput
 from covey.core.optional import offered

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 
 from covey.authored import folder as authored
-from covey.authored.gates import Authored, Kept
+from covey.authored.functions import Authored, Kept
 from covey.authored.reward import Rewarded
 from covey.authored.rule import AuthoredRule
 from covey.core.errors import BadInput
@@ -97,7 +97,7 @@ def keep(run: Path, found: dict[str, Kept]) -> None:
             continue
         with writing(f"the folder {target}"):
             target.mkdir(parents=True, exist_ok=True)
-        for name in (authored.SOURCE, authored.REPORT):
+        for name in (*authored.TEXTS.values(), authored.REPORT):
             with reading(f"the file {one.file.parent / name}"):
                 text = content(one.file.parent / name) if one.file.name == authored.PROGRAM else None
             if text is not None:

@@ -1,0 +1,1 @@
+"""LAMARL: priors and rewards that a language model writes, and what they are worth."""
