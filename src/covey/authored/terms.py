@@ -54,6 +54,13 @@ class Vectors(NamedTuple):
     start: int
     size: int
 
+    @property
+    def unit(self) -> str:
+        """Of these vectors, where the field has several units, one for each."""
+        units = self.field.unit.split(", ")
+        several = len(units) * self.size == self.field.shape[-1]
+        return units[self.start // self.size] if several else self.field.unit
+
     def of(self, view: dict[str, Any]) -> Points:
         """The vectors of a view, and which of them are real."""
         rows = view[self.field.name].reshape(-1, self.field.shape[-1])
@@ -111,7 +118,7 @@ FORCES = {
 PREDICATES = {
     "any-within": Term(lambda points, radius: (distances(points) < radius).any(), "one is within it", ("radius",)),
     "none-within": Term(lambda points, radius: ~(distances(points) < radius).any(), "none is within it", ("radius",)),
-    "mean-within": Term(mean_within, "there are some, and their mean is within it: it is slow", ("radius",)),
+    "mean-within": Term(mean_within, "there are some, and their mean is within it (velocities: slow)", ("radius",)),
 }
 """Truth values."""
 
@@ -197,7 +204,7 @@ def text(contract: Contract) -> str:
     for name, of in vectors(contract).items():
         rows = f"a list of up to {of.field.shape[0]}" if len(of.field.shape) == 2 else "one"
         part = f", numbers {of.start} to {of.start + of.size - 1} of each row" if of.size < of.field.shape[-1] else ""
-        lines.append(f"- `{name}`: {rows}{part}, {of.field.unit or 'no unit'}")
+        lines.append(f"- `{name}`: {rows}{part}, {of.unit or 'no unit'}")
     if contract.constants:
         lines += ["", f"Numbers to know: {', '.join(f'{name} is {value:g}' for name, value in contract.constants)}."]
     lines += ["", "Forces, each with a `field` and a `weight` (negative: the other way):", "", *_listed(FORCES)]
@@ -212,8 +219,9 @@ def text(contract: Contract) -> str:
 
 
 def example(contract: Contract) -> str:
-    """A document of the right form, about the first field."""
-    field = next(iter(vectors(contract)), "FIELD")
+    """A document of the right form, about the first list of vectors, or the first vector."""
+    found = vectors(contract)
+    field = next((name for name, of in found.items() if len(of.field.shape) == 2), next(iter(found), "FIELD"))
     forces = [{"force": "toward-nearest", "field": field, "weight": 1.0}]
     forces += [{"force": "away-within", "field": field, "weight": 0.5, "radius": 0.1}]
     goals = [{"goal": "arrived", "predicate": "any-within", "field": field, "radius": 0.05}]
