@@ -11,7 +11,8 @@ import covey
 from covey.authored.allow_list import JNP
 from covey.authored.contract import EQUAL, contract_of, goal_names, masks
 from covey.authored.limits import Limits
-from covey.authored.program import Type, read_program, rebuilt
+from covey.authored.program import Type, rebuilt
+from covey.authored.program_reader import read_program
 from covey.authored.refusal import Refused
 from covey.authored.rollouts import at_random, play, sample_views
 from covey.authored.views import EDGES, HUGE, KINDS, add_edge_cases, read_views

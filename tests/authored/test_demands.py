@@ -18,7 +18,7 @@ from covey.authored.judging import Judge
 from covey.authored.limits import Limits
 from covey.authored.numbers import check_cost, judge
 from covey.authored.numeric_check import cost_ms, statistics
-from covey.authored.program import read_program
+from covey.authored.program_reader import read_program
 from covey.authored.refusal import Refused
 from covey.authored.report import Report
 from covey.authored.rollouts import sample_views

@@ -10,10 +10,11 @@ import pytest
 from scripted import MODEL, Reply, completion, error, serving, stream
 
 from covey.authored import client as clients
-from covey.authored.client import Client, retry_after
+from covey.authored.client import Client
 from covey.authored.completions import SHOWN, quoted, read_completion, read_stream
 from covey.authored.endpoint import FAULTS, Endpoint, read_key
 from covey.authored.exchange import Answer, Fault, Message, Usage
+from covey.authored.faults import retry_after
 from covey.core.errors import BadInput
 
 KEY = "key-0123456789-abcdef/+"

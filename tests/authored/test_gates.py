@@ -54,6 +54,13 @@ def test_sources_beyond_the_allow_list(source, words):
     refused("G2", words, lambda: check_static(parse(source)))
 
 
+def test_many_unwanted_answers_are_tried():
+    """Each has its gate and its words; children, programs and documents of terms that are none come on top."""
+    tried = (EXTRACTED, PARSED, STATIC, TRACED, TRANSLATED, NUMERIC)
+    assert sum(map(len, tried)) >= 150
+    assert all(words for cases in tried for _, words in cases.values())
+
+
 @pytest.mark.parametrize("source", [GREEDY, PURSUE])
 def test_good_sources_pass_the_static_gates(source):
     check_static(parse(source))

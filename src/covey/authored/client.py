@@ -9,19 +9,17 @@ without a word, wait for hours, follow redirects and read without end. So budget
 
 from __future__ import annotations
 
-import email.utils
 import itertools
-import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from covey.authored.budget import Budget
-from covey.authored.completions import error_words, quoted, read_completion, read_stream
+from covey.authored.completions import read_completion, read_stream
 from covey.authored.endpoint import Endpoint, read_key
 from covey.authored.exchange import Answer, Fault, Messages
+from covey.authored.faults import Sentences, Status, Transient, retry_after
 from covey.core.errors import require_extra
 
 AGAIN = (408, 409, 429)
@@ -33,21 +31,9 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 ERROR_BYTES = 20_000
 """Of the body of an error that are read."""
 
-LEAST_SECRET = 8
-"""Characters of a key from which on it is looked for in what comes back."""
 
 SEEDS = 1_000
 """Between the seeds of a candidate and those of the next."""
-
-
-class Status(Exception):
-    """A response that is no success: its status, headers and the beginning of its body."""
-
-    def __init__(self, code: int, headers: Mapping[str, str], body: str):
-        super().__init__(code)
-        self.code = code
-        self.headers = headers
-        self.body = body
 
 
 class Client:
@@ -68,6 +54,7 @@ class Client:
         self._own = Questions(self, 0)
         self._sleep, self._clock, self._chance = sleep, clock, chance
         self._key = read_key(endpoint.api_key_env)
+        self._said = Sentences(endpoint, self._key)
         self._openai = _package()
         self._client = self._connect()
 
@@ -108,7 +95,7 @@ class Client:
             with self.budget.call(_estimate("", messages)):
                 try:
                     answer = self._ask(messages, seed)
-                except (Status, _Transient) as failed:
+                except (Status, Transient) as failed:
                     answer = failed
             if isinstance(answer, Answer):
                 return answer
@@ -121,14 +108,14 @@ class Client:
             self._sleep(wait)
         raise AssertionError("the last attempt is answered or raised")
 
-    def _lasting(self, failed: Status | _Transient) -> tuple[float | None, Fault]:
+    def _lasting(self, failed: Status | Transient) -> tuple[float | None, Fault]:
         """How long the endpoint asks to wait after a failure, and the fault if it goes on failing; raised where asking
         again is of no use."""
-        if isinstance(failed, _Transient):
+        if isinstance(failed, Transient):
             return None, failed.fault
         if failed.code not in AGAIN and failed.code < 500:
-            raise self._refusal(failed) from None
-        return retry_after(failed.headers), self._failure(failed)
+            raise self._said.refusal(failed) from None
+        return retry_after(failed.headers), self._said.failure(failed)
 
     # -----------------------------------------------------------------------------------------------------------------
     # One request
@@ -146,7 +133,7 @@ class Client:
         )
 
     def _ask(self, messages: Messages, seed: int | None) -> Answer:
-        """One request; Status, _Transient or Fault where it brings no answer."""
+        """One request; Status, Transient or Fault where it brings no answer."""
         openai, seconds = self._openai, min(self.endpoint.timeout_s, self.budget.left)
         end = self._clock() + seconds
         create = self._client.chat.completions.with_streaming_response.create
@@ -155,26 +142,26 @@ class Client:
                 body = self._read(response.iter_bytes(), end)
                 kind = response.headers.get("content-type", "")
         except openai.APITimeoutError:
-            raise self._slow() from None
+            raise self._said.slow() from None
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, Status):
                 raise error.__cause__ from None
-            raise self._lost(error) from None
+            raise self._said.lost(error) from None
         except openai.APIStatusError as error:
             raise Status(error.status_code, error.response.headers, str(error.body)) from None
-        except (Fault, _Transient):
+        except (Fault, Transient):
             raise
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "httpcore", "httpcore2"):
                 raise
-            raise (self._slow() if "Timeout" in type(error).__name__ else self._lost(error)) from None
-        text = self._clean(body.decode("utf-8", "replace"))
+            raise (self._said.slow() if "Timeout" in type(error).__name__ else self._said.lost(error)) from None
+        text = self._said.clean(body.decode("utf-8", "replace"))
         try:
             answer = read_stream(text) if "event-stream" in kind else read_completion(text)
         except Fault as fault:
             self.budget.spend(_estimate(text, messages))  # it cost as much as a good one
-            raise Fault(fault.name, self._clean(str(fault)), fault.final) from None
-        answer = answer._replace(text=self._clean(answer.text), model=self._clean(answer.model))
+            raise Fault(fault.name, self._said.clean(str(fault)), fault.final) from None
+        answer = answer._replace(text=self._said.clean(answer.text), model=self._said.clean(answer.model))
         self.budget.spend(_tokens(answer, messages))
         return answer
 
@@ -216,7 +203,7 @@ class Client:
                     "too-long", f"the answer of the endpoint is longer than {self.endpoint.answer_bytes} bytes."
                 )
             if self._clock() > end:
-                raise self._slow()
+                raise self._said.slow()
         return bytes(body)
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -234,56 +221,6 @@ class Client:
         if asked is not None:
             return Fault("busy", f"the endpoint asks to wait {asked:.0f} s, and {left}", final=True)
         return Fault("deadline", f"{str(last).rstrip('.')}; another attempt would be in {wait:.0f} s, and {left}", True)
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # What went wrong, without secrets
-
-    def _clean(self, text: str) -> str:
-        """`text` without the key, which a server may repeat."""
-        key = self._key or ""
-        return text.replace(key, "[key]") if len(key) >= LEAST_SECRET else text
-
-    def _says(self, status: Status) -> str:
-        said = self._clean(error_words(status.body))
-        return f"; it says: {quoted(said)}" if said else ""
-
-    def _refusal(self, status: Status) -> Fault:
-        """Of a status after which asking again is of no use."""
-        code, url = status.code, self.endpoint.url
-        match code:
-            case 401 | 403:
-                named = self.endpoint.api_key_env
-                mend = (
-                    "name the variable that holds one, with --api-key-env." if named is None else "is it the right key?"
-                )
-                return Fault("key", f"the endpoint {url} refuses the key (status {code}): {mend}", final=True)
-            case 404:
-                sentence = (
-                    f"the endpoint {url} knows no such address, or no model {self.endpoint.model!r} (status 404; "
-                    f"nothing but /chat/completions is added to the URL, no /v1){self._says(status)}."
-                )
-                return Fault("not-found", sentence, final=True)
-            case _ if code < 400:
-                return Fault("redirect", f"the endpoint {url} redirects (status {code}){_whither(status)}.", final=True)
-            case _:
-                return Fault("refused", f"the endpoint refuses the request (status {code}){self._says(status)}.", True)
-
-    def _failure(self, status: Status) -> Fault:
-        """Of a status that comes again and again."""
-        if status.code == 429:
-            limit = f"the endpoint is too busy, or a limit of yours is reached (status 429){self._says(status)}."
-            return Fault("busy", limit, final=True)
-        return Fault("failing", f"the endpoint fails again and again (status {status.code}){self._says(status)}.")
-
-    def _slow(self) -> _Transient:
-        limit = min(self.endpoint.timeout_s, self.endpoint.deadline_s)
-        return _Transient(Fault("slow", f"the endpoint does not answer within {limit:g} s: raise the timeout."))
-
-    def _lost(self, error: BaseException) -> Exception:
-        """Of a connection that never was (a Fault), or that was lost on the way."""
-        if _never_connected(error):
-            return Fault("unreachable", f"the endpoint {self.endpoint.url} cannot be reached: does it run?", final=True)
-        return _Transient(Fault("failing", "the connection to the endpoint was lost on the way, again and again."))
 
 
 class Questions:
@@ -304,47 +241,12 @@ class Questions:
         return self.client.answer_with(messages, seed)
 
 
-class _Transient(Exception):
-    """What may be different at the next attempt; `fault` if it is not."""
-
-    def __init__(self, fault: Fault):
-        super().__init__(fault.name)
-        self.fault = fault
-
-
 def _package() -> Any:
     try:
         import openai  # type: ignore[import-not-found]
     except ImportError as error:
         raise require_extra("openai", "authored", "asking an endpoint") from error
     return openai
-
-
-def _never_connected(error: BaseException | None) -> bool:
-    while error is not None:
-        if type(error).__name__ in ("ConnectError", "UnsupportedProtocol", "ProxyError"):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _whither(status: Status) -> str:
-    """Where a redirect leads to: the host alone, since the rest may be secret."""
-    target = urlsplit(status.headers.get("location", ""))
-    return f" to {target.scheme}://{target.hostname}, which is not followed" if target.hostname else ""
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that `Retry-After` asks to wait, as a number or as a date; None where it says nothing that is clear."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        date = email.utils.parsedate_tz(value)
-        seconds = math.nan if date is None else email.utils.mktime_tz(date) - time.time()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _tokens(answer: Answer, messages: Messages) -> int:

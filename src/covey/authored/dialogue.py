@@ -185,11 +185,11 @@ class Dialogue:
             source = extract(answer, self.limits)
         except Refused:
             source = answer[: self.limits.source_bytes]
-        candidate.judgment = judgment
         gate, sentence = (
             (None, None) if judgment.refused is None else (judgment.refused.gate, judgment.refused.sentence)
         )
         candidate.rounds.append(Round(source, gate, sentence, round(time.monotonic() - began, 2)))
+        candidate.judgment = judgment  # after its source: others may look at any time
         self.tell("gates: passed" if gate is None else f"gates: refused at {gate}: {sentence}")
         return source, judgment
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from covey.authored.allow_list import FUNCTIONS
 from covey.authored.contract import Contract, goal_names
 from covey.authored.limits import Limits
-from covey.authored.program import Program, read_program, rebuilt
+from covey.authored.program import Program, rebuilt
+from covey.authored.program_reader import read_program
 from covey.authored.refusal import Refused
 
 

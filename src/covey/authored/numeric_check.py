@@ -29,7 +29,7 @@ GARBAGE = 7.25
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Statistics by function."""
-    from covey.authored.program import read_program
+    from covey.authored.program_reader import read_program
     from covey.authored.views import read_views
 
     contract, limits = request["contract"], Limits(**request["admission"])
