@@ -43,7 +43,7 @@ class Arguments:
     task: Annotated[str, arg(metavar="TEXT", help_behavior_hint="(default: to earn)")] = ""
     """What the agents should do."""
     group: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: all)")] = None
-    """The agents that the functions are for."""
+    """Which agents they are for."""
     endpoint: Annotated[str | None, arg(metavar="URL", help_behavior_hint="")] = None
     """A server with OpenAI's protocol, up to `/v1`."""
     model: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
@@ -53,15 +53,15 @@ class Arguments:
     replay: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A recorded exchange that answers instead."""
     source: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """A source text, or a document of terms, to examine instead."""
+    """A text to examine instead: code, or terms."""
     candidates: int = 1
-    """Dialogues, at once where an endpoint answers; the best is taken."""
+    """Dialogues; the best is taken."""
     repairs: int = 4
     """Repairs in each of them, at most."""
     stages: Literal["single", "staged"] = "staged"
     """All in one call, or constraints, plan, code, review."""
     form: Literal["code", "terms"] = "code"
-    """Both functions as code, or as a list of named terms, without any."""
+    """Write code, or name terms."""
     no_chain_of_thought: FlagCreatePairsOff[bool] = False
     """Do not ask for the reasoning."""
     no_apis: FlagCreatePairsOff[bool] = False
@@ -81,7 +81,7 @@ class Arguments:
     stream: FlagCreatePairsOff[bool] = False
     """Ask for answers in pieces."""
     ablation: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    """Ask for N answers to each of four prompts, and count those that pass."""
+    """Count which of N answers to each prompt pass."""
     seed: int = 0
     """Of the episodes on which functions are tried."""
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: authored/...)")] = None

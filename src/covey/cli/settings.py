@@ -23,8 +23,8 @@ class Settings:
     """Environments of each seed."""
     seed: int = 0
     """The first seed."""
-    reward: Annotated[str, arg(metavar="DIR", help_behavior_hint="(default: the environment's own)")] = "none"
-    """A folder of `covey author` whose reward is learned from."""
+    reward: Annotated[str, arg(metavar="DIR", help_behavior_hint="(default: none)")] = "none"
+    """An authored reward to learn from."""
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: a new one under runs/)")] = None
     """The run folder."""
     resume: FlagCreatePairsOff[bool] = False
