@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import pytest
 from sources import GREEDY
@@ -9,7 +11,11 @@ from sources import GREEDY
 import covey
 from covey.authored.cage import isolation
 from covey.authored.contract import contract_of
+from covey.authored.judging import Judgment
+from covey.authored.refusal import Refused
+from covey.authored.report import Admission, Report
 from covey.authored.rollouts import sample_views
+from covey.authored.trial import Trial
 
 LOCKED = isolation()
 
@@ -40,3 +46,22 @@ def views(contract, navigation):
 @pytest.fixture
 def source():
     return GREEDY
+
+
+@pytest.fixture(scope="session")
+def quick(contract):
+    """A judge who reads the words `refused at GATE: SENTENCE` and `score NUMBER` in a text, and runs nothing."""
+    from test_trial import authored
+
+    functions = authored(contract)
+
+    def judge(text):
+        said = re.search(r"refused at (G\d): (.*)", text)
+        report = Report("navigation", "agent")
+        if said:
+            return Judgment(Admission(report, None), None, Refused(said[1], said[2], "what lies behind it"))
+        scored = re.search(r"score (\S+)", text)
+        score = float(scored[1]) if scored else 1.0
+        return Judgment(Admission(report, functions), Trial(score, 0.0, 0.5, 0.1, 0.9, {}, {}), None)
+
+    return judge

@@ -86,6 +86,7 @@ EXTRACTED = {
     "prose alone": ("I would head for the nearest landmark.", "has no function 'prior_policy'"),
     "nothing": ("", "has no function"),
     "one function of two": (GREEDY[: GREEDY.index("def reward")], "has no function 'reward'"),
+    "a function with a look-alike name": (GREEDY.replace("def reward", "def rew\u0430rd"), "has no function 'reward'"),
     "two blocks": (f"```python\n{GREEDY}```\nor\n```python\n{GREEDY}```\n", "2 blocks of Python"),
     "a block that is cut off": (f"Here it is:\n```python\n{GREEDY}", "cut off"),
     "too long": (GREEDY + "# filler\n" * 2_000, "more than 16384"),
@@ -149,6 +150,8 @@ STATIC = {
     # attributes
     "subclasses": (with_prior("x = ().__class__.__base__.__subclasses__()"), "'__class__' is not on the list"),
     "globals of a function": (with_prior("x = gaps.__globals__"), "attribute '__globals__'"),
+    "a method of pickling": (with_prior("x = view.__reduce__()"), "attribute '__reduce__'"),
+    "a pickled array": (with_prior("x = jnp.frombuffer(view['landmarks'])"), "attribute 'frombuffer' of jax.numpy"),
     "code of a function": (with_prior("gaps.__code__ = reward.__code__"), "attribute '__code__'"),
     "builtins of a function": (with_prior("x = gaps.__builtins__['open']"), "attribute '__builtins__'"),
     "dict of a module": (with_prior("x = jnp.__dict__['save']"), "attribute '__dict__' of jax.numpy"),
@@ -179,6 +182,14 @@ STATIC = {
     "decorator": (GREEDY.replace("def gaps", "@print\ndef gaps"), "has a decorator"),
     "decorator with a call": (GREEDY.replace("def gaps", f'@exec("{WRITE}")\ndef gaps'), "has a decorator"),
     "default value": (GREEDY.replace("def gaps(view)", f"def gaps(view, x={WRITE})"), "default values"),
+    "comprehension in a default": (
+        GREEDY.replace("def gaps(view)", f"def gaps(view, x=[{WRITE} for k in range(1)])"),
+        "default values",
+    ),
+    "annotation in a string": (
+        GREEDY.replace("def gaps(view)", f'def gaps(view: "{WRITE}")'),
+        "annotations are evaluated",
+    ),
     "keyword default": (GREEDY.replace("def gaps(view)", f"def gaps(view, *, x={WRITE})"), "default values"),
     "default of a lambda": (with_prior("f = lambda x=open: x"), "default values"),
     "annotation": (GREEDY.replace("def gaps(view)", f"def gaps(view: {WRITE})"), "annotations are evaluated"),

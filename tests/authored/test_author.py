@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -14,16 +13,16 @@ import pytest
 from scripted import completion, error, serving, stream
 from sources import GREEDY
 
-from covey.authored.ablation import CONDITIONS, Row, ablate, lines, wilson
-from covey.authored.author import PASSED, SPENT, TWICE, NothingAdmitted, author
-from covey.authored.endpoint import Client, Endpoint
-from covey.authored.exchange import Answer, Fault, Fixed, Replayed
-from covey.authored.gates import Admission, Report
-from covey.authored.handwritten import ASSEMBLY
-from covey.authored.judging import Judge, Judgment, lanes_that_fit
+from covey.authored.ablation import CONDITIONS, Row, ablate, contrasts, lines, newcombe, wilson
+from covey.authored.author import NothingAdmitted, author
+from covey.authored.client import Client
+from covey.authored.dialogue import PASSED, SPENT, TWICE
+from covey.authored.endpoint import Endpoint
+from covey.authored.exchange import Answer, Fault, Fixed
+from covey.authored.handwritten import ASSEMBLY, TERMS
+from covey.authored.judging import Judge, lanes_that_fit
 from covey.authored.prompts import Style
-from covey.authored.refusal import Refused
-from covey.authored.trial import Trial
+from covey.authored.recording import Replayed
 from covey.cli import main
 from covey.core.errors import BadInput
 
@@ -57,25 +56,6 @@ class Scripted:
     @property
     def stages(self):
         return [stage for stage, _ in self.asked]
-
-
-@pytest.fixture(scope="module")
-def quick(contract):
-    """A judge who reads the words `refused at GATE: SENTENCE` and `score NUMBER` in a text, and runs nothing."""
-    from test_trial import authored
-
-    functions = authored(contract)
-
-    def judge(text):
-        said = re.search(r"refused at (G\d): (.*)", text)
-        report = Report("navigation", "agent")
-        if said:
-            return Judgment(Admission(report, None), None, Refused(said[1], said[2], "what lies behind it"))
-        scored = re.search(r"score (\S+)", text)
-        score = float(scored[1]) if scored else 1.0
-        return Judgment(Admission(report, functions), Trial(score, 0.0, 0.5, 0.1, 0.9, {}, {}), None)
-
-    return judge
 
 
 @pytest.fixture
@@ -129,6 +109,42 @@ def test_json_that_stays_wrong(write, tmp_path):
     with pytest.raises(NothingAdmitted, match=r"failed at S2: the answer has no valid JSON .*new/exchange.jsonl"):
         write(provider, style=Style(staged=True))
     assert provider.stages == ["constraints", "constraints"]
+
+
+DOCUMENT = f"```json\n{TERMS['navigation']}```\n"
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_dialogue_about_terms(staged, write, tmp_path):
+    """The same stages; what is asked for and mended is a document, and what is kept is its text."""
+    code = [f"refused at G0: `speed` must be a number.\n{DOCUMENT}", DOCUMENT]
+    provider = Scripted(*([CONSTRAINTS, PLAN, *code, REVIEW] if staged else code))
+    written = write(provider, style=Style(staged=staged, form="terms"))
+    asked = dict(provider.asked)
+    assert "Terms are about vectors that ONE agent sees" in asked["code" if staged else "single"]
+    assert '"force": "toward-nearest"' in asked["code" if staged else "single"]
+    assert "Give the whole document again, in one block of JSON" in asked["repair"]
+    assert "Gate G0 (one document of known terms, not too long) says" in asked["repair"]
+    assert not any("jnp" in question for _, question in provider.asked)
+    assert written.source == (tmp_path / "new" / "terms.json").read_text() == TERMS["navigation"]
+    assert not (tmp_path / "new" / "source.py").exists()
+    report = json.loads((tmp_path / "new" / "report.json").read_text())
+    assert report["asked"]["form"] == "terms"
+    assert set(report["sha256"]) == {"terms.json", "program.json", "exchange.jsonl"}
+
+
+def test_a_review_is_advice_that_is_noted(write):
+    doubt = REVIEW.replace("true", "false")
+    for answer, passed in ((REVIEW, True), (doubt, False)):
+        written = author_again(write, Scripted(CONSTRAINTS, PLAN, CODE, answer))
+        report = written.admission.report
+        assert ("G7" in report.passed) == passed
+        assert report.review == [{"name": "approach", "holds": passed, "text": "line 16."}]
+    assert author_again(write, Scripted(CONSTRAINTS, PLAN, CODE, "no verdict")).admission.report.review is None
+
+
+def author_again(write, provider):
+    return write(provider, style=Style(staged=True), out=None)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -282,7 +298,7 @@ def test_four_conditions(navigation, quick, tmp_path):
     assert len({text for _, text in provider.asked}) == len(CONDITIONS) == 4
     assert ablate(navigation, TASK, Replayed(tmp_path / "new"), answers=2, judge=quick) == rows
     table = lines(rows)
-    assert len(table) == 5
+    assert len(table) == 8
     assert table[2].split() == ["functions", "2", "0.0%", "[0.0%,", "65.8%]", "G2:", "2"]
     assert json.loads((tmp_path / "new" / "report.json").read_text())["rows"][3]["passed"] == 2
 
@@ -308,6 +324,21 @@ def test_four_conditions_over_a_server(navigation, quick, tmp_path):
     assert [row.failures for row in rows] == [{"G2": 3}, {"G5": 3}, {}, {}]
     assert ablate(navigation, TASK, Replayed(tmp_path / "new"), answers=3, judge=quick) == rows
     assert len(server.requests) == client.calls == 12
+
+
+def test_differences_of_shares():
+    """Against values of the literature (Newcombe 1998, table II, method 10)."""
+    for (a, m, b, n), wanted in {
+        (56, 70, 48, 80): (0.0524, 0.3339),
+        (9, 10, 3, 10): (0.1705, 0.8090),
+        (10, 10, 0, 20): (0.6791, 1.0000),
+    }.items():
+        low, high = newcombe(wilson(a, m), wilson(b, n))
+        assert (round(low, 4), round(high, 4)) == wanted
+    rows = [Row("task alone", 10, 3, {}), Row("both", 10, 9, {})]
+    (apart,) = contrasts(rows)
+    assert apart.text() == "+60.0 points [+17.1, +80.9]"
+    assert lines(rows)[-1] == f"both against task alone: {apart.text()}"
 
 
 def test_an_ablation_that_ends(navigation, quick, tmp_path):
@@ -386,7 +417,7 @@ def test_the_whole_way(environment, code, options, at_home, isolated, capsys):
     for words in ("S2 constraints: 1", "refused at G2", "S6 repair 1", "gates: passed", "S5 review: 1 of 1 hold"):
         assert words in shown
     line = shown.strip().splitlines()[-1]
-    assert line == " ".join(["covey train lamarl", environment, "--prior new", *options])
+    assert line == " ".join(["covey train lamarl", environment, "--prior new --reward new", *options])
     small = "--steps 30 --envs 2 --episodes 2 --replay.batch 4 --replay.capacity 100 --width 8 --quiet --out run"
     assert main(f"{line} {small}".split()[1:]) == 0
     assert "name: new" in Path("run/config.yaml").read_text()
@@ -396,6 +427,43 @@ def test_the_whole_way(environment, code, options, at_home, isolated, capsys):
     captured = capsys.readouterr()
     assert KEY not in shown + captured.out + captured.err
     assert [path for path in Path().rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.slow
+def test_terms_from_the_command_line(at_home, capsys):
+    """By covey's own hand and over a server, whose first document has a slip; then a run on both."""
+    assert main(["author", "navigation", "--form", "terms", "--out", "own"]) == 0
+    shown = capsys.readouterr().out
+    assert "one document of known terms" in shown
+    assert "can be traced in the cage" not in shown
+    assert Path("own/terms.json").read_text() == TERMS["navigation"]
+
+    def answer(request):
+        question = request["messages"][-1]["content"]
+        slip = "Gate G0" not in question
+        return completion(DOCUMENT.replace("landmarks", "landmark") if slip else DOCUMENT)
+
+    with serving(answer) as server:
+        assert main(command(server, "--form", "terms", "--stages", "single")) == 0
+    assert "a field must be one of velocity, landmarks" in capsys.readouterr().out
+    assert main(["author", "navigation", "--replay", "new", "--out", "again"]) == 0
+    sums = [json.loads(Path(name, "report.json").read_text())["sha256"] for name in ("own", "new", "again")]
+    assert sums[0]["program.json"] == sums[1]["program.json"] == sums[2]["program.json"]
+    assert main(["author", "navigation", "--form", "terms", "--source", "own/terms.json", "--out", "mine"]) == 0
+    small = "--steps 20 --envs 2 --episodes 2 --replay.batch 4 --replay.capacity 100 --width 8 --quiet --out run"
+    assert main(f"train lamarl navigation --prior new --reward own {small}".split()) == 0
+    assert len(list(Path("run").glob("authored/*/terms.json"))) == 1  # it is one program
+
+
+@pytest.mark.slow
+def test_an_ablation_from_the_command_line(at_home, isolated, capsys):
+    with serving([completion(CODE)]) as server:
+        assert main(command(server, "--ablation", "1", "--json", "table.json")) == 0
+    shown = capsys.readouterr().out
+    assert "both against task alone: +0.0 points" in shown
+    rows = json.loads(Path("table.json").read_text())["rows"]
+    assert [(row["condition"], row["passed"]) for row in rows] == [(name, 1) for name in CONDITIONS]
+    assert main(["author", "navigation", "--ablation", "1", "--replay", "new", "--task", TASK, "--out", "again"]) == 0
 
 
 @pytest.mark.slow
@@ -459,6 +527,14 @@ WRONG = {
     "no key": ("author navigation --endpoint http://x/v1 --model m --task t --api-key-env NO_KEY", "`NO_KEY` that"),
     "nobody's hand": ("author toy/graph", "no prior and reward of its own for 'toy/graph'"),
     "several groups": ("author toy/discrete --source mine.py", "say which one the functions are for"),
+    "an ablation of a text": ("author navigation --ablation 3", "an ablation asks a model: name it"),
+    "an ablation of one's own": ("author navigation --ablation 3 --source mine.py", "leave out --source"),
+    "an ablation of repairs": (
+        "author navigation --ablation 3 --repairs 2 --endpoint http://x/v1 --model m --task t",
+        "leave out --repairs",
+    ),
+    "nobody's terms": ("author pursuit --form terms", "(it has them for assembly, navigation)"),
+    "a reward of nothing": ("train lamarl navigation --reward mine.json", "holds no authored functions"),
     "a prior of nothing": ("train lamarl navigation --prior mine.json", "holds no authored functions"),
 }
 

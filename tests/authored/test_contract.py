@@ -11,7 +11,8 @@ import covey
 from covey.authored.allow_list import JNP
 from covey.authored.contract import EQUAL, contract_of, goal_names, masks
 from covey.authored.limits import Limits
-from covey.authored.program import Type, read_program, rebuilt
+from covey.authored.program import Type, rebuilt
+from covey.authored.program_reader import read_program
 from covey.authored.refusal import Refused
 from covey.authored.rollouts import at_random, play, sample_views
 from covey.authored.views import EDGES, HUGE, KINDS, add_edge_cases, read_views
@@ -92,6 +93,7 @@ def test_an_environment_of_ones_own(corridor):
     assert corridor.constants == (("dt", 0.1), ("reach", 2.5))
     assert corridor.document() == {
         "view": [["doors", [4, 2]], ["own", [1]], ["doors_mask", [4, 2]]],
+        "lists": [],
         "constants": ["dt", "reach"],
         "gives": {"prior_policy": [1], "reward": []},
         "bounds": [[-1.0], [2.0]],

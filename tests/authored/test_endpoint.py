@@ -9,10 +9,12 @@ import time
 import pytest
 from scripted import MODEL, Reply, completion, error, serving, stream
 
-from covey.authored import endpoint as endpoints
+from covey.authored import client as clients
+from covey.authored.client import Client
 from covey.authored.completions import SHOWN, quoted, read_completion, read_stream
-from covey.authored.endpoint import FAULTS, Client, Endpoint, read_key, retry_after
+from covey.authored.endpoint import FAULTS, Endpoint, read_key
 from covey.authored.exchange import Answer, Fault, Message, Usage
+from covey.authored.faults import retry_after
 from covey.core.errors import BadInput
 
 KEY = "key-0123456789-abcdef/+"
@@ -393,7 +395,7 @@ def test_without_a_model():
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "openai", None)
     with pytest.raises(BadInput, match=r"pip install 'covey\[authored\]'"):
-        endpoints._package()
+        clients._package()
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", "3", '{"choices": 3}', '{"choices": [[]]}', "[" * 100_000])

@@ -7,7 +7,8 @@ import json
 import pytest
 
 import covey
-from covey.authored.exchange import Answer, Fault, Fixed, Message, Recorder, Replayed, Usage, from_file, offline
+from covey.authored.exchange import Answer, Fault, Fixed, Message, Usage, from_file, offline
+from covey.authored.recording import Recorder, Replayed
 from covey.core.errors import BadInput
 
 ASKED = (Message("system", "You answer."), Message("user", "Is it so? ≥ 1"))

@@ -99,7 +99,7 @@ def test_what_is_too_large(saved, navigation):
 
 
 def test_no_folder(tmp_path, navigation):
-    with pytest.raises(BadInput, match="there is no file"):
+    with pytest.raises(BadInput, match=r"holds no authored functions \(it has no program.json\)"):
         folder.load(tmp_path, navigation)
     with pytest.raises(BadInput, match="among the rules and folders the prior"):
         guide(navigation, str(tmp_path))

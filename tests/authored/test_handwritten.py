@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import covey
-from covey.authored.contract import contract_of
-from covey.authored.gates import Report, read_authored, trace_in_cage
+from covey.authored.contract import contract_of, there
+from covey.authored.functions import read_authored
+from covey.authored.gates import trace_in_cage
 from covey.authored.handwritten import SOURCES
 from covey.authored.limits import Limits
+from covey.authored.report import Report
 from covey.environments.assembly.rewards import reward
 from covey.environments.assembly.rules import prior
 from covey.environments.assembly.sensing import views
@@ -47,12 +49,14 @@ def test_assembly(options, isolated):
     environment = covey.make("assembly", **options)
     own = traced(environment, isolated)
     fields = random_fields(environment, 4_000, 0.15)
+    (group,) = environment.spec.groups.values()
+    seen = fields | there(group, fields)
     view, p = views(fields), environment.constants()
-    found = jax.vmap(own.prior_policy)(fields)
+    found = jax.vmap(own.prior_policy)(seen)
     wanted = jax.vmap(prior, (0, None))(view, p["avoid"])
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     assert np.mean(np.abs(wanted) < 1.0) > 0.02
-    found, goals = jax.vmap(own.reward)(fields)
+    found, goals = jax.vmap(own.reward)(seen)
     wanted = jax.vmap(lambda view: reward(view, p["avoid"], p["reach"], p["tolerance"], "llm"))(view)
     np.testing.assert_array_equal(found, wanted)
     assert 0 < np.mean(wanted) < 1

@@ -14,7 +14,8 @@ from jax import lax
 from covey.authored.encoding import encode
 from covey.authored.limits import Limits
 from covey.authored.operations import CUMULATIVE, ELEMENTWISE, OPERATIONS, REDUCTIONS
-from covey.authored.program import read_program, rebuilt
+from covey.authored.program import rebuilt
+from covey.authored.program_reader import read_program
 
 COUNT = 10_000
 AWKWARD = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-38, -1e38, 1e-45, 0.5, 2.5], np.float32)

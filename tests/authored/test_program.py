@@ -14,7 +14,8 @@ import pytest
 
 from covey.authored.encoding import encode
 from covey.authored.limits import Limits
-from covey.authored.program import Type, digest, read_program, rebuilt
+from covey.authored.program import Type, digest, rebuilt
+from covey.authored.program_reader import read_program
 from covey.authored.refusal import Refused
 
 F3 = ["float32", [3]]

@@ -7,11 +7,12 @@ import re
 
 import pytest
 
-from covey.authored import prompts
+from covey.authored import plans, prompts
 from covey.authored.allow_list import check_static, parse
 from covey.authored.contract import contract_of
 from covey.authored.handwritten import APIS
-from covey.authored.prompts import Constraint, Item, Plan, Style, Unreadable, Verdict
+from covey.authored.plans import Constraint, Item, Plan, Unreadable, Verdict
+from covey.authored.prompts import Style
 from covey.core.errors import BadInput
 
 TASK = "Cover all landmarks."
@@ -104,13 +105,13 @@ GOOD = {"constraints": [constraint._asdict() for constraint in CONSTRAINTS]}
 
 @pytest.mark.parametrize("form", [json.dumps, fenced, lambda value: fenced(value).replace("```json", "```")])
 def test_constraints(form):
-    assert prompts.read_constraints(form(GOOD)) == CONSTRAINTS
+    assert plans.read_constraints(form(GOOD)) == CONSTRAINTS
 
 
 def test_a_plan_and_a_review():
-    assert prompts.read_plan(fenced(PLAN.json()), CONSTRAINTS) == PLAN
+    assert plans.read_plan(fenced(PLAN.json()), CONSTRAINTS) == PLAN
     verdict = {"name": "approach", "holds": False, "text": "line 3: the sign."}
-    assert prompts.read_review(fenced({"verdicts": [verdict]})) == (Verdict(**verdict),)
+    assert plans.read_review(fenced({"verdicts": [verdict]})) == (Verdict(**verdict),)
 
 
 def changed(value, **changes):
@@ -140,7 +141,7 @@ BAD_CONSTRAINTS = {
 @pytest.mark.parametrize(("answer", "said"), BAD_CONSTRAINTS.values(), ids=BAD_CONSTRAINTS)
 def test_constraints_that_are_none(answer, said):
     with pytest.raises(Unreadable) as caught:
-        prompts.read_constraints(answer)
+        plans.read_constraints(answer)
     assert caught.value.gate == "S2"
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -168,7 +169,7 @@ BAD_PLANS = {
 @pytest.mark.parametrize(("plan", "said"), BAD_PLANS.values(), ids=BAD_PLANS)
 def test_plans_that_are_none(plan, said):
     with pytest.raises(Unreadable) as caught:
-        prompts.read_plan(fenced(plan), CONSTRAINTS)
+        plans.read_plan(fenced(plan), CONSTRAINTS)
     assert caught.value.gate == "S3"
     assert said in str(caught.value)
 
@@ -178,4 +179,4 @@ def test_plans_that_are_none(plan, said):
 )
 def test_reviews_that_are_none(verdict):
     with pytest.raises(Unreadable):
-        prompts.read_review(fenced({"verdicts": [verdict]}))
+        plans.read_review(fenced({"verdicts": [verdict]}))

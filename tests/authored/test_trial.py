@@ -9,9 +9,9 @@ import pytest
 
 from covey.algorithms.prior import Prior
 from covey.authored.encoding import encode
-from covey.authored.gates import Authored
+from covey.authored.functions import Authored
 from covey.authored.limits import Limits
-from covey.authored.program import read_program
+from covey.authored.program_reader import read_program
 from covey.authored.refusal import Refused
 from covey.authored.rule import as_rule
 from covey.authored.trial import demand_useful, trial

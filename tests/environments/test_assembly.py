@@ -116,6 +116,7 @@ def test_measures_by_brute_force():
         assert found["unevenness"] == pytest.approx(owned.var(), rel=1e-4)
         assert found["entered"] == pytest.approx((far.min(0) < side * np.sqrt(0.5)).mean())
         assert found["collided"] == pytest.approx((apart.min(1) < 2 * RADIUS).mean())
+        assert found["speed"] == pytest.approx(np.linalg.norm(after.velocity, axis=-1).mean(), rel=1e-5)
         assert found["touching"] == pytest.approx((apart.min(1) < 0.07).mean())
         code = (owned.var() - owned.min()) / (owned.max() - owned.min())
         if after.clock == STEPS:

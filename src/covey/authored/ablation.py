@@ -3,8 +3,8 @@
     rows = ablate(environment, task, Client(endpoint), answers=50, out=Path("authored/ablation"))
 
 Four conditions, chain of thought and functions to copy each on or off, and so many answers to each, in turn. An answer
-counts as a success if it passes all gates at once, without a repair. Shares have Wilson's intervals. The exchange is
-recorded, and a `Replayed` one gives the same table without a model.
+counts as a success if it passes all gates at once, without a repair. Shares have Wilson's intervals, and differences
+of shares those of Newcombe. The exchange is recorded, and a `Replayed` one gives the same table without a model.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from covey.authored import folder, prompts
-from covey.authored.author import silent
 from covey.authored.contract import contract_of
-from covey.authored.exchange import Fault, Provider, Recorder
+from covey.authored.dialogue import silent
+from covey.authored.exchange import Fault, Provider
 from covey.authored.judging import Judge, Judgment
 from covey.authored.limits import Limits
 from covey.authored.prompts import Style
+from covey.authored.recording import Recorder
 from covey.core.errors import BadInput
 
 CONDITIONS = {
@@ -47,6 +48,19 @@ class Share(NamedTuple):
         return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
 
 
+class Contrast(NamedTuple):
+    """How much larger the share under one condition is than under another, and its 95 % interval."""
+
+    condition: str
+    other: str
+    value: float
+    low: float
+    high: float
+
+    def text(self) -> str:
+        return f"{100 * self.value:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+
+
 class Row(NamedTuple):
     """Of one condition. failures: how many answers ended at which gate, or in which fault."""
 
@@ -70,6 +84,25 @@ def wilson(successes: int, count: int) -> Share:
     ends = ((middle + sign * half) / (1 + square) for sign in (-1, 1))
     low, high = (min(max(end, 0.0), 1.0) for end in ends)
     return Share(share, min(low, share), max(high, share))
+
+
+def newcombe(one: Share, other: Share) -> tuple[float, float]:
+    """The interval of the difference of two independent shares, out of Wilson's intervals of both: d - √((p₁ - l₁)² +
+    (u₂ - p₂)²) and d + √((u₁ - p₁)² + (p₂ - l₂)²). Newcombe 1998, method 10."""
+    apart = one.value - other.value
+    below = math.hypot(one.value - one.low, other.high - other.value)
+    above = math.hypot(one.high - one.value, other.value - other.low)
+    return apart - below, apart + above
+
+
+def contrasts(rows: list[Row]) -> list[Contrast]:
+    """Every condition against the first one, the task alone."""
+    first, *others = rows
+    ends = {row.condition: newcombe(row.share, first.share) for row in others}
+    return [
+        Contrast(row.condition, first.condition, row.share.value - first.share.value, *ends[row.condition])
+        for row in others
+    ]
 
 
 def ablate(
@@ -105,10 +138,15 @@ def ablate(
             tell(f"{number} of {answers}, {name}: {end or 'passed'}")
     rows = [Row(name, answers, counts.pop("", 0), dict(sorted(counts.items()))) for name, counts in ends.items()]
     if out is not None:
-        found = [row._asdict() | {"share": row.share._asdict()} for row in rows]
         about = {"environment": contract.environment, "task": task, "provider": recorder.about}
-        folder.save_report(out, about | {"prompt_version": prompts.VERSION, "rows": found})
+        folder.save_report(out, about | {"prompt_version": prompts.VERSION} | document(rows))
     return rows
+
+
+def document(rows: list[Row]) -> dict[str, Any]:
+    """The table as JSON."""
+    shares = [row._asdict() | {"share": row.share._asdict()} for row in rows]
+    return {"rows": shares, "contrasts": [contrast._asdict() for contrast in contrasts(rows)]}
 
 
 def _end(recorder: Recorder, question: Any, judge: Callable[[str], Judgment]) -> str:
@@ -129,4 +167,9 @@ def lines(rows: list[Row]) -> list[str]:
         ended = ", ".join(f"{name}: {count}" for name, count in row.failures.items())
         cells.append((row.condition, str(row.answers), row.share.text(), ended))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    apart = [f"{x.condition} against {x.other}: {x.text()}" for x in contrasts(rows)]
+    return [*_aligned(cells, widths), *apart]
+
+
+def _aligned(cells: list[tuple[str, ...]], widths: list[int]) -> list[str]:
     return ["  ".join(f"{x:<{w}}" for x, w in zip(line, widths, strict=True)).rstrip() for line in cells]

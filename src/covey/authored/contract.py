@@ -31,8 +31,9 @@ class Contract(NamedTuple):
     """Of one group of an environment, static.
 
     view: what a function sees of ONE agent; beside the fields of the observation `<field>_mask` (1 where an entry is
-    real) for fields that are partly padding, and `legal` (1 where an action is legal) where the environment restricts
-    actions. constants: names and values of `p`. about: what the environment says of itself.
+    real) for fields that are partly padding and for lists (a number for each row), and `legal` (1 where an action is
+    legal) where the environment restricts actions. constants: names and values of `p`. about: what the environment
+    says of itself.
     """
 
     environment: str
@@ -63,6 +64,7 @@ class Contract(NamedTuple):
         bounds = [list(self.action.low), list(self.action.high)] if isinstance(self.action, Box) else None
         return {
             "view": [[field.name, list(field.shape)] for field in self.view],
+            "lists": list(lists(self.group)),
             "constants": [name for name, _ in self.constants],
             "gives": {name: list(shape) for name, shape in self.gives.items()},
             "bounds": bounds,
@@ -75,6 +77,7 @@ class Contract(NamedTuple):
         view = {name: jnp.asarray(value, jnp.float32) for name, value in fields.items()}
         for name, mask in masks(self.group).items():
             view[f"{name}_mask"] = jnp.broadcast_to(mask, (*lead, *mask.shape[1:]))
+        view |= there(self.group, view)
         if self.restricted:
             view["legal"] = jnp.asarray(legal, jnp.float32)
         return view
@@ -96,11 +99,20 @@ class Contract(NamedTuple):
         if program.inputs != self.inputs or program.gives != wanted:
             raise Refused("G4", f"the program of {name!r} takes or gives other types than the contract names.")
 
+    def head(self) -> list[str]:
+        """The lines about the environment."""
+        return [f"Environment `{self.environment}`, agents of the group `{self.name}`.", "", self.about, ""]
+
     def text(self) -> str:
         """What somebody who writes the functions has to know: names, shapes, units, meaning, and the rules."""
-        lines = [f"Environment `{self.environment}`, agents of the group `{self.name}`.", "", self.about, ""]
-        lines += ["`view` is a dict of float32 arrays, what ONE agent sees:", ""]
+        lines = [*self.head(), "`view` is a dict of float32 arrays, what ONE agent sees:", ""]
         lines += [f"- `view[{field.name!r}]`: {list(field.shape)}{_unit(field.unit)}" for field in self.view]
+        if names := lists(self.group):
+            which = " and ".join(f"`{name}`" for name in names)
+            lines += [
+                "",
+                f"Of lists ({which}) the order of the rows must not matter, nor what stands where there is none.",
+            ]
         if self.constants:
             lines += ["", "`p` is a dict of numbers:", ""]
             lines += [f"- `p[{name!r}]`: {value:g} here" for name, value in self.constants]
@@ -141,6 +153,7 @@ def contract_of(environment: Any, group: str | None = None) -> Contract:
     view += [
         Field(f"{field}_mask", mask.shape[1:], "1 where real, 0 where padding") for field, mask in masks(of).items()
     ]
+    view += [Field(f"{name}_mask", shape, "1 where there is a row, 0 where none") for name, shape in lists(of).items()]
     if restricted:
         view.append(Field("legal", (action_size(of.action),), "1 where the action is legal, 0 where not"))
     if len({field.name for field in view}) < len(view):
@@ -158,6 +171,18 @@ def masks(group: Group) -> dict[str, np.ndarray]:
         for field in group.obs
         if field.valid is not None
     }
+
+
+def lists(group: Group) -> dict[str, tuple[int, ...]]:
+    """Of the fields that are lists, how many rows they have, [1]."""
+    return {field.name: field.shape[:1] for field in group.obs if field.listed and field.valid is None}
+
+
+def there(group: Group, view: dict[str, Any]) -> dict[str, Any]:
+    """Masks of lists: 1 where a row is more than zeros, float32 [..., rows]."""
+    shapes = {field.name: field.shape for field in group.obs}
+    axes = {name: tuple(range(1 - len(shapes[name]), 0)) for name in lists(group)}
+    return {f"{name}_mask": jnp.any(view[name] != 0, axis=axes[name]).astype(jnp.float32) for name in axes}
 
 
 def goal_names(value: Any) -> list[str]:

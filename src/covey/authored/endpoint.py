@@ -1,33 +1,19 @@
-"""A language model behind an endpoint that speaks OpenAI's protocol: POST {base_url}/chat/completions.
+"""Where a language model answers, that speaks OpenAI's protocol: POST {base_url}/chat/completions.
 
-Hosted services speak it, and so do the servers that people run themselves (vLLM, Ollama, llama.cpp). The `openai`
-client (major versions 2 and 3) makes the connection, and nothing else: it would return what is no answer without a
-word, wait for hours, follow redirects and read without end. So budgets, waits and the reading are here.
-
-    endpoint = Endpoint("https://api.example.com/v1", "some-model", api_key_env="EXAMPLE_API_KEY")
-    answer = Client(endpoint).answer("code", messages)
-
-What goes wrong is a `Fault` with one sentence. The key is taken from a variable of the environment, by name, when a
-client is made. It is in no record, sentence or file.
+Hosted services speak it, and so do the servers that people run themselves (vLLM, Ollama, llama.cpp). What goes wrong is
+a `Fault` with one of these names and one sentence. The key is taken from a variable of the environment, by name. It is
+in no record, sentence or file.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import email.utils
-import itertools
 import math
 import os
-import random
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
-from covey.authored.completions import error_words, quoted, read_completion, read_stream
-from covey.authored.exchange import Answer, Fault, Messages
-from covey.core.errors import BadInput, require_extra
+from covey.core.errors import BadInput
 
 FAULTS = {
     "unreachable": "no connection to the endpoint",
@@ -52,18 +38,6 @@ FAULTS = {
 }
 """The ways in which there is no answer."""
 
-AGAIN = (408, 409, 429)
-"""Statuses after which a request is sent again, beside all from 500 on."""
-
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
-"""Before the second attempt; and where waits stop doubling."""
-
-ERROR_BYTES = 20_000
-"""Of the body of an error that are read."""
-
-LEAST_SECRET = 8
-"""Characters of a key from which on it is looked for in what comes back."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
@@ -85,7 +59,7 @@ class Endpoint:
     """Tokens that may be used, as the endpoint counts them; where it does not, a quarter of the characters counts."""
     temperature: float | None = None
     seed: int | None = None
-    """Of the first question; each after it has the next number."""
+    """Of the first question; each after it has the next number, and those of the next candidate are 1,000 higher."""
     max_tokens: int | None = None
     """Of one answer."""
     max_tokens_field: str = "max_tokens"
@@ -142,290 +116,3 @@ def read_key(name: str | None) -> str | None:
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise BadInput(f"the environment variable {shown}that --api-key-env names holds characters that no key has.")
     return value
-
-
-class Status(Exception):
-    """A response that is no success: its status, headers and the beginning of its body."""
-
-    def __init__(self, code: int, headers: Mapping[str, str], body: str):
-        super().__init__(code)
-        self.code = code
-        self.headers = headers
-        self.body = body
-
-
-class Client:
-    """Asks an endpoint, within its budgets, which count from the moment it is made.
-
-    sleep, clock, chance: how it waits, what time it is (seconds), and numbers in [0, 1) that waits are spread by.
-    """
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
-    ):
-        self.endpoint = endpoint
-        self.calls = 0
-        self.tokens = 0
-        self.questions = 0
-        self._sleep, self._clock, self._chance = sleep, clock, chance
-        self._key = read_key(endpoint.api_key_env)
-        self._openai = _package()
-        self._client = self._connect()
-        self._end = clock() + endpoint.deadline_s
-
-    @property
-    def about(self) -> dict[str, Any]:
-        names = ("model", "temperature", "seed", "max_tokens", "stream")
-        settings = {name: getattr(self.endpoint, name) for name in names}
-        return {"kind": "endpoint", "base_url": self.endpoint.url, **settings}
-
-    def __repr__(self) -> str:
-        return f"Client({self.endpoint!r})"
-
-    def answer(self, stage: str, messages: Messages) -> Answer:
-        """The answer to messages, asked for again where that may help; Fault where there is none."""
-        self.questions += 1
-        for attempt in itertools.count():
-            self._demand_budget()
-            self.calls += 1
-            try:
-                answer = self._ask(messages)
-            except Status as status:
-                if status.code not in AGAIN and status.code < 500:
-                    raise self._refusal(status) from None
-                asked, last = retry_after(status.headers), self._failure(status)
-            except _Transient as lost:
-                asked, last = None, lost.fault
-            else:
-                self.tokens += _tokens(answer, messages)
-                return answer
-            if attempt + 1 == self.endpoint.attempts:
-                raise last
-            wait = self._wait(attempt, asked)
-            if wait >= self._left():
-                raise self._no_time(wait, asked, last)
-            self._sleep(wait)
-        raise AssertionError("the last attempt is answered or raised")
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # One request
-
-    def _connect(self) -> Any:
-        """The package's client, which asks once, and this host alone."""
-        openai = self._openai
-        return openai.OpenAI(
-            base_url=self.endpoint.url,
-            api_key=self._key or "none",
-            max_retries=0,
-            http_client=openai.DefaultHttpxClient(
-                follow_redirects=False, event_hooks={"response": [self._raise_status]}
-            ),
-        )
-
-    def _ask(self, messages: Messages) -> Answer:
-        """One request; Status, _Transient or Fault where it brings no answer."""
-        openai, seconds = self._openai, min(self.endpoint.timeout_s, self._left())
-        end = self._clock() + seconds
-        create = self._client.chat.completions.with_streaming_response.create
-        try:
-            with create(**self._request(messages), timeout=seconds) as response:
-                body = self._read(response.iter_bytes(), end)
-                kind = response.headers.get("content-type", "")
-        except openai.APITimeoutError:
-            raise self._slow() from None
-        except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, Status):
-                raise error.__cause__ from None
-            raise self._lost(error) from None
-        except openai.APIStatusError as error:
-            raise Status(error.status_code, error.response.headers, str(error.body)) from None
-        except (Fault, _Transient):
-            raise
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "httpcore", "httpcore2"):
-                raise
-            raise (self._slow() if "Timeout" in type(error).__name__ else self._lost(error)) from None
-        text = self._clean(body.decode("utf-8", "replace"))
-        try:
-            answer = read_stream(text) if "event-stream" in kind else read_completion(text)
-        except Fault as fault:
-            self.tokens += _estimate(text, messages)  # it cost as much as a good one
-            raise Fault(fault.name, self._clean(str(fault)), fault.final) from None
-        return answer._replace(text=self._clean(answer.text), model=self._clean(answer.model))
-
-    def _raise_status(self, response: Any) -> None:
-        """Raise what is no success, the beginning of its body read: the client would read all of it."""
-        if 200 <= response.status_code < 300:
-            return
-        body = bytearray()
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) >= ERROR_BYTES or self._left() <= 0:
-                break
-        raise Status(response.status_code, response.headers, body[:ERROR_BYTES].decode("utf-8", "replace"))
-
-    def _request(self, messages: Messages) -> dict[str, Any]:
-        """The arguments of a request. The package knows variables of the environment, which are for other hosts."""
-        endpoint, nothing = self.endpoint, self._openai.Omit()
-        headers = {"Accept-Encoding": "identity", "OpenAI-Organization": nothing, "OpenAI-Project": nothing}
-        headers["Authorization"] = nothing if self._key is None else f"Bearer {self._key}"
-        request: dict[str, Any] = {"model": endpoint.model, "messages": [message._asdict() for message in messages]}
-        request["extra_headers"] = headers
-        if endpoint.temperature is not None:
-            request["temperature"] = endpoint.temperature
-        if endpoint.seed is not None:
-            request["seed"] = endpoint.seed + self.questions - 1
-        if endpoint.max_tokens is not None:
-            request["extra_body"] = {endpoint.max_tokens_field: endpoint.max_tokens}
-        if endpoint.stream:
-            request |= {"stream": True, "stream_options": {"include_usage": True}}
-        return request
-
-    def _read(self, pieces: Iterator[bytes], end: float) -> bytes:
-        """The body of a response, of bounded length, in bounded time."""
-        body = bytearray()
-        for piece in pieces:
-            body += piece
-            if len(body) > self.endpoint.answer_bytes:
-                raise Fault(
-                    "too-long", f"the answer of the endpoint is longer than {self.endpoint.answer_bytes} bytes."
-                )
-            if self._clock() > end:
-                raise self._slow()
-        return bytes(body)
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Budgets and waits
-
-    def _left(self) -> float:
-        return self._end - self._clock()
-
-    def _demand_budget(self) -> None:
-        endpoint = self.endpoint
-        if self.calls >= endpoint.calls:
-            raise Fault("budget", f"the budget of {endpoint.calls} calls is spent: raise it with --calls.", final=True)
-        if self.tokens >= endpoint.tokens:
-            spent = f"{self.tokens} tokens are spent, and the budget is {endpoint.tokens}"
-            raise Fault("budget", f"{spent}: raise it with --tokens.", final=True)
-        if self._left() <= 0:
-            sentence = f"the {endpoint.deadline_s:g} s for all questions are over: raise them with --deadline."
-            raise Fault("deadline", sentence, final=True)
-
-    def _wait(self, attempt: int, asked: float | None) -> float:
-        """Seconds before the next attempt: as long as the endpoint asks for, or else twice as many each time; spread,
-        so that many who wait do not come back together."""
-        if asked is not None:
-            return asked + FIRST_WAIT_S * self._chance()
-        return min(FIRST_WAIT_S * 2**attempt, LONGEST_WAIT_S) * (1.0 - 0.5 * self._chance())
-
-    def _no_time(self, wait: float, asked: float | None, last: Fault) -> Fault:
-        left = f"{max(self._left(), 0.0):.0f} s are left: raise --deadline, or try later."
-        if asked is not None:
-            return Fault("busy", f"the endpoint asks to wait {asked:.0f} s, and {left}", final=True)
-        return Fault("deadline", f"{str(last).rstrip('.')}; another attempt would be in {wait:.0f} s, and {left}", True)
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # What went wrong, without secrets
-
-    def _clean(self, text: str) -> str:
-        """`text` without the key, which a server may repeat."""
-        key = self._key or ""
-        return text.replace(key, "[key]") if len(key) >= LEAST_SECRET else text
-
-    def _says(self, status: Status) -> str:
-        said = self._clean(error_words(status.body))
-        return f"; it says: {quoted(said)}" if said else ""
-
-    def _refusal(self, status: Status) -> Fault:
-        """Of a status after which asking again is of no use."""
-        code, url = status.code, self.endpoint.url
-        match code:
-            case 401 | 403:
-                named = self.endpoint.api_key_env
-                mend = (
-                    "name the variable that holds one, with --api-key-env." if named is None else "is it the right key?"
-                )
-                return Fault("key", f"the endpoint {url} refuses the key (status {code}): {mend}", final=True)
-            case 404:
-                sentence = (
-                    f"the endpoint {url} knows no such address, or no model {self.endpoint.model!r} (status 404; "
-                    f"nothing but /chat/completions is added to the URL, no /v1){self._says(status)}."
-                )
-                return Fault("not-found", sentence, final=True)
-            case _ if code < 400:
-                return Fault("redirect", f"the endpoint {url} redirects (status {code}){_whither(status)}.", final=True)
-            case _:
-                return Fault("refused", f"the endpoint refuses the request (status {code}){self._says(status)}.", True)
-
-    def _failure(self, status: Status) -> Fault:
-        """Of a status that comes again and again."""
-        if status.code == 429:
-            limit = f"the endpoint is too busy, or a limit of yours is reached (status 429){self._says(status)}."
-            return Fault("busy", limit, final=True)
-        return Fault("failing", f"the endpoint fails again and again (status {status.code}){self._says(status)}.")
-
-    def _slow(self) -> _Transient:
-        limit = min(self.endpoint.timeout_s, self.endpoint.deadline_s)
-        return _Transient(Fault("slow", f"the endpoint does not answer within {limit:g} s: raise the timeout."))
-
-    def _lost(self, error: BaseException) -> Exception:
-        """Of a connection that never was (a Fault), or that was lost on the way."""
-        if _never_connected(error):
-            return Fault("unreachable", f"the endpoint {self.endpoint.url} cannot be reached: does it run?", final=True)
-        return _Transient(Fault("failing", "the connection to the endpoint was lost on the way, again and again."))
-
-
-class _Transient(Exception):
-    """What may be different at the next attempt; `fault` if it is not."""
-
-    def __init__(self, fault: Fault):
-        super().__init__(fault.name)
-        self.fault = fault
-
-
-def _package() -> Any:
-    try:
-        import openai  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise require_extra("openai", "authored", "asking an endpoint") from error
-    return openai
-
-
-def _never_connected(error: BaseException | None) -> bool:
-    while error is not None:
-        if type(error).__name__ in ("ConnectError", "UnsupportedProtocol", "ProxyError"):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _whither(status: Status) -> str:
-    """Where a redirect leads to: the host alone, since the rest may be secret."""
-    target = urlsplit(status.headers.get("location", ""))
-    return f" to {target.scheme}://{target.hostname}, which is not followed" if target.hostname else ""
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that `Retry-After` asks to wait, as a number or as a date; None where it says nothing that is clear."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        date = email.utils.parsedate_tz(value)
-        seconds = math.nan if date is None else email.utils.mktime_tz(date) - time.time()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def _tokens(answer: Answer, messages: Messages) -> int:
-    return _estimate(answer.text, messages) if answer.usage is None else answer.usage.total
-
-
-def _estimate(text: str, messages: Messages) -> int:
-    """Tokens of a question and its answer, where nobody has counted them."""
-    return (len(text) + sum(len(message.content) for message in messages)) // 4

@@ -1,6 +1,6 @@
 """A folder of authored functions: what is in it, and how the functions come back. Nothing in it is ever executed.
 
-source.py        the text, to be read by people
+source.py        the text, to be read by people; terms.json where it is no code but a document of terms
 program.json     both functions as programs of data, and the contract that they keep
 report.json      the task, the gates, the score, every attempt, and SHA-256 of the other files
 exchange.jsonl   what the model was asked and what it answered
@@ -8,6 +8,7 @@ exchange.jsonl   what the model was asked and what it answered
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -15,13 +16,16 @@ from typing import Any
 
 from covey.authored.contract import Contract, contract_of
 from covey.authored.frames import Malformed, read_json
-from covey.authored.gates import Authored, read_authored
+from covey.authored.functions import Authored, Kept, read_authored
 from covey.authored.limits import Limits
 from covey.authored.refusal import Refused
 from covey.core.errors import BadInput
 from covey.core.files import content, reading, write_atomically
 
-SOURCE, PROGRAM, REPORT, EXCHANGE = "source.py", "program.json", "report.json", "exchange.jsonl"
+TEXTS = {"code": "source.py", "terms": "terms.json"}
+"""What was admitted, by its form."""
+
+PROGRAM, REPORT, EXCHANGE = "program.json", "report.json", "exchange.jsonl"
 
 MOST_REPORT = 16 * 2**20
 """Bytes of a report that is read."""
@@ -45,17 +49,17 @@ def begin(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def save(folder: Path, source: str, authored: Authored) -> None:
-    """Write the source and the programs."""
+def save(folder: Path, text: str, authored: Authored, form: str = "code") -> None:
+    """Write the text and the programs."""
     contract = authored.contract
     about = {"environment": contract.environment, "group": contract.name, "contract": contract.document()}
-    write_atomically(folder / SOURCE, source.encode())
+    write_atomically(folder / TEXTS[form], text.encode())
     write_atomically(folder / PROGRAM, json.dumps(about | authored.document(), indent=1).encode("ascii"))
 
 
 def save_report(folder: Path, report: dict[str, Any]) -> None:
     """Write the report, with the digests of the files that are there."""
-    files = [name for name in (SOURCE, PROGRAM, EXCHANGE) if (folder / name).exists()]
+    files = [name for name in (*TEXTS.values(), PROGRAM, EXCHANGE) if (folder / name).exists()]
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
     write_atomically(folder / REPORT, json.dumps(report | {"sha256": digests}, indent=1).encode("ascii"))
 
@@ -73,36 +77,55 @@ def asked(folder: Path) -> dict[str, Any]:
     except (Malformed, UnicodeDecodeError):
         return {}
     said = document.get("asked") if isinstance(document, dict) else None
-    kinds = {"task": str, "candidates": int, "repairs": int, "seed": int}
+    kinds = {"task": str, "candidates": int, "repairs": int, "seed": int, "form": str}
     kinds |= dict.fromkeys(("staged", "chain_of_thought", "apis"), bool)
     kept = said if isinstance(said, dict) and all(type(said.get(name)) is kind for name, kind in kinds.items()) else {}
     return {name: kept[name] for name in kinds if kept}
 
 
-def load(path: Path, environment: Any, limits: Limits | None = None) -> Authored:
-    """The functions in a folder, or in its program, for an environment; BadInput where they are not for it."""
+def load(
+    path: Path, environment: Any, limits: Limits | None = None, *, name: str | None = None, sha256: str | None = None
+) -> Authored:
+    """The functions in a folder, or in its program, for an environment; BadInput where they are not for it.
+
+    name: what the folder is called (None: its path). sha256: of the program that it has to be (None: any).
+    """
     limits = limits or Limits()
     file = path / PROGRAM if path.is_dir() else path
-    document = _read(file, limits)
+    if path.is_dir() and not file.exists():
+        raise BadInput(f"the folder {path} holds no authored functions (it has no {PROGRAM}).")
+    text = _text(file, limits)
+    found = hashlib.sha256(text).hexdigest()
+    if sha256 not in (None, found):
+        raise BadInput(
+            f"the authored functions {path} are not those that the run was trained with (the SHA-256 of {PROGRAM} is "
+            f"{found[:12]}..., and was {sha256[:12]}...): put those back, or train anew."
+        )
+    document = _document(file, text, limits)
     try:
         contract = contract_of(environment, document["group"])
     except BadInput as error:
         raise BadInput(f"the authored functions {path} are for another environment: {error}") from error
     _demand_same(path, document, contract)
     try:
-        return read_authored({name: document[name] for name in ("programs", "goals")}, contract, limits)
+        functions = read_authored({name: document[name] for name in ("programs", "goals")}, contract, limits)
     except Refused as refused:
         raise BadInput(f"the file {file} holds no authored functions: {refused.sentence}") from refused
+    return dataclasses.replace(functions, kept=Kept(name or str(path), file, found, text))
 
 
-def _read(file: Path, limits: Limits) -> dict[str, Any]:
-    """The document in a file, whose entries may be anything."""
+def _text(file: Path, limits: Limits) -> bytes:
     with reading(f"the file {file}"):
         if file.is_file() and file.stat().st_size > 2 * limits.answer_bytes:
             raise BadInput(f"the file {file} is larger than a program of authored functions can be.")
         text = content(file)
     if text is None:
         raise BadInput(f"there is no file {file}.")
+    return text
+
+
+def _document(file: Path, text: bytes, limits: Limits) -> dict[str, Any]:
+    """The document in a file, whose entries may be anything."""
     try:
         document = read_json(text, limits.nesting)
     except (Malformed, UnicodeDecodeError) as error:

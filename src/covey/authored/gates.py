@@ -8,122 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import platform
 import re
-import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import jaxlib.version
-
-import covey
 from covey.authored.allow_list import FUNCTIONS
 from covey.authored.cage import Isolation, Job, ask, demand_isolation
-from covey.authored.contract import Contract, goal_names
+from covey.authored.contract import Contract
+from covey.authored.functions import Authored, read_authored
 from covey.authored.limits import Limits
-from covey.authored.program import Program, digest, read_program, rebuilt
-from covey.authored.refusal import Refused, printable
-from covey.authored.views import KINDS, Views
-
-GATES = {
-    "cage": "a child can be locked in",
-    "G0": "one source text with both functions, not too long",
-    "G1": "it is Python, and both functions take `view` and `p`",
-    "G2": "it uses nothing beyond the allow-list, and nothing runs at definition",
-    "G3": "both functions can be traced in the cage, and return what they have to",
-    "G4": "what came out of the cage is a program of known operations within the limits",
-    "G5": "the numbers are finite, in bounds, not constant, and repeat to the bit",
-    "G6": "the prior beats random play, and the reward rises with it",
-}
-"""In their order. G6 plays (`covey.authored.trial`) and is asked for separately."""
+from covey.authored.numbers import check_numbers, read_answer
+from covey.authored.refusal import Refused
+from covey.authored.report import GATES, Admission, Report, time_into, versions
+from covey.authored.views import Views
 
 FENCE = "```"
-SLOW = 200_000
-"""Views per second below which a function is called slow; hand-written ones reach millions."""
-
-FROM_CHILD = ("cage", "G1", "G2", "G3", "G4")
-"""Gates that the child may name."""
-
-
-@dataclasses.dataclass
-class Report:
-    """What an examination found, for people and programs: `json()` is plain data."""
-
-    environment: str
-    group: str
-    passed: list[str] = dataclasses.field(default_factory=list)
-    refused: dict[str, str] | None = None
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    source_sha256: str = ""
-    program_sha256: dict[str, str] = dataclasses.field(default_factory=dict)
-    program: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
-    statistics: dict[str, Any] = dataclasses.field(default_factory=dict)
-    isolation: str = ""
-    versions: dict[str, str] = dataclasses.field(default_factory=dict)
-    limits: dict[str, Any] = dataclasses.field(default_factory=dict)
-    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
-
-    def json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Authored:
-    """Two admitted functions of ONE agent, and the documents they are rebuilt from. Both are pure: jit, vmap, grad.
-
-    Static: it holds no arrays that are learned, and equals itself alone.
-    """
-
-    contract: Contract
-    documents: dict[str, Any]
-    programs: dict[str, Program]
-    goals: tuple[str, ...]
-
-    def prior_policy(self, view: dict[str, Any], p: dict[str, Any] | None = None) -> Any:
-        """What the prior prefers, float32 [A]; `Contract.action_of` makes an action of it."""
-        return rebuilt(self.programs["prior_policy"])(*self._inputs(view, p))[0]
-
-    def reward(self, view: dict[str, Any], p: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """The reward, [] in [0, 1], and the sub-goals by name, [] each."""
-        value, *goals = rebuilt(self.programs["reward"])(*self._inputs(view, p))
-        return value, dict(zip(self.goals, goals, strict=True))
-
-    def _inputs(self, view: dict[str, Any], p: dict[str, Any] | None) -> list[Any]:
-        constants = dict(self.contract.constants) | (p or {})
-        seen = [jnp.asarray(view[field.name], jnp.float32) for field in self.contract.view]
-        return [*seen, *(jnp.float32(constants[name]) for name, _ in self.contract.constants)]
-
-    def document(self) -> dict[str, Any]:
-        """As JSON, to be kept with a run: `read_authored` gives the functions back."""
-        return {"programs": self.documents, "goals": list(self.goals)}
-
-
-def read_authored(document: Any, contract: Contract, limits: Limits | None = None) -> Authored:
-    """The functions of a document that was kept, checked as if a child had sent it: Refused (G4) where it is forged."""
-    programs = document.get("programs") if isinstance(document, dict) else None
-    if not isinstance(programs, dict) or set(document) != {"programs", "goals"} or set(programs) != set(FUNCTIONS):
-        raise Refused("G4", "the document does not hold both programs and the names of the sub-goals.")
-    goals = goal_names(document["goals"])
-    read = {name: read_program(programs[name], limits or Limits()) for name in FUNCTIONS}
-    for name, program in read.items():
-        contract.check(name, program, goals if name == "reward" else [])
-    return Authored(contract, programs, read, tuple(goals))
-
-
-class Admission(NamedTuple):
-    """The outcome of an examination: `authored` is None where a gate refused."""
-
-    report: Report
-    authored: Authored | None
-
-    def demand(self) -> Authored:
-        """The functions; BadInput with the gate's sentence where there are none."""
-        if self.authored is None:
-            assert self.report.refused is not None
-            raise Refused(*(self.report.refused[name] for name in ("gate", "sentence", "detail")))
-        return self.authored
 
 
 def examine(
@@ -134,11 +32,11 @@ def examine(
     give_up_isolation: run the child that executes the text without a cage, so that the text can do whatever the caller
     can. Only for texts that one has read.
     """
-    report = Report(contract.environment, contract.name, versions=_versions(), limits={})
+    report = Report(contract.environment, contract.name, versions=versions(), limits={})
     try:
         return Admission(report, _pass_gates(answer, contract, views, limits or Limits(), give_up_isolation, report))
     except Refused as refused:
-        report.refused = {"gate": refused.gate, "sentence": refused.sentence, "detail": refused.details}
+        report.refuses(refused)
         report.passed = list(GATES)[: list(GATES).index(refused.gate)]
         return Admission(report, None)
 
@@ -153,13 +51,10 @@ def _pass_gates(
     source = extract_source(answer, limits)
     report.source_sha256 = hashlib.sha256(source.encode()).hexdigest()
     report.passed.append("G0")
-    document = _time(report, "trace", lambda: trace_in_cage(source, contract, limits, isolated, report))
-    authored = _time(report, "check", lambda: read_authored(document, contract, limits))
-    report.passed.append("G4")
-    for name, program in authored.programs.items():
-        report.program_sha256[name] = digest(authored.documents[name])
-        report.program[name] = {"equations": len(program.equations), "work": program.work}
-    _time(report, "numbers", lambda: check_numbers(authored, views, limits, isolated, report))
+    document = time_into(report, "trace", lambda: trace_in_cage(source, contract, limits, isolated, report))
+    authored = time_into(report, "check", lambda: read_authored(document, contract, limits))
+    report.describes(authored)
+    time_into(report, "numbers", lambda: check_numbers(authored, views, limits, isolated, report))
     return authored
 
 
@@ -213,93 +108,3 @@ def trace_in_cage(
     answer = read_answer(ask(job, limits, isolated), "G3")
     report.passed += ["G1", "G2", "G3"]
     return answer
-
-
-def check_numbers(authored: Authored, views: Views, limits: Limits, isolated: Isolation | None, report: Report) -> None:
-    """G5: both programs on every view, in a second child of our own code."""
-    contract = authored.contract
-    request = {
-        "programs": authored.documents,
-        "contract": contract.document(),
-        "views": views.document(),
-        "admission": dataclasses.asdict(limits),
-    }
-    job = Job("covey.authored.numeric_check", request, limits.numeric_s, "G5")
-    found = read_answer(ask(job, limits, isolated), "G5")
-    try:
-        warnings = [judge(name, found[name], contract) for name in FUNCTIONS]
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        if isinstance(error, Refused):
-            report.statistics = found
-            raise
-        raise Refused("G5", "the child's answer is refused: its statistics are not complete.") from error
-    report.statistics = found
-    report.warnings += [warning for some in warnings for warning in some]
-    if views.count < limits.views:
-        report.warnings.append(f"only {views.count} views were tried, fewer than {limits.views}.")
-    report.passed.append("G5")
-
-
-def judge(name: str, found: dict[str, Any], contract: Contract) -> list[str]:
-    """Warnings about a function's statistics; Refused (G5) where they are no good."""
-    for kind in KINDS:
-        if found["infinite"][kind]:
-            share = f"{found['infinite'][kind]} of the views of kind {kind!r}"
-            raise Refused("G5", f"{name!r} is not finite on {share}: guard divisions, roots and logarithms at zero.")
-    if not found["repeats"]:
-        raise Refused("G5", f"{name!r} gives other numbers when it is asked again.")
-    if found["constant"]:
-        raise Refused("G5", f"{name!r} is the same on all {found['views']} views: it has to depend on what is seen.")
-    if name == "reward" and not (found["least"] >= 0 and found["most"] <= 1):
-        raise Refused("G5", f"the reward goes from {found['least']:g} to {found['most']:g}, and must stay in [0, 1].")
-    bounds = contract.document()["bounds"]
-    if name == "prior_policy" and bounds is not None:
-        _check_bounds(found, *bounds)
-    warnings = [f"{name!r} depends on padded entries: multiply by the mask."] if found["sees_padding"] else []
-    if any(low == high for low, high in found["goals"]):
-        warnings.append("a sub-goal is the same on all views.")
-    if found["views_per_s"] < SLOW:
-        warnings.append(f"{name!r} takes {1e6 / found['views_per_s']:.0f} μs for a view, which slows training down.")
-    return warnings
-
-
-def _check_bounds(found: dict[str, Any], low: list[float], high: list[float]) -> None:
-    for k, (least, most) in enumerate(zip(low, high, strict=True)):
-        slack = 1e-4 * (most - least)
-        if found["low"][k] < least - slack or found["high"][k] > most + slack:
-            span = f"from {found['low'][k]:g} to {found['high'][k]:g}"
-            raise Refused("G5", f"component {k} of 'prior_policy' goes {span}, and must stay in [{least:g}, {most:g}].")
-    if found["saturated"] == 1.0:
-        raise Refused("G5", "every action of 'prior_policy' stands at its bounds: scale it, so that it can be gentle.")
-
-
-def read_answer(answer: Any, gate: str) -> dict[str, Any]:
-    """What a child answered; Refused where it refused, in words that are cleaned and cut."""
-    if not isinstance(answer, dict) or len(answer) != 1:
-        raise Refused(gate, "the child's answer is refused: it is neither an answer nor a refusal.")
-    if isinstance(answer.get("answer"), dict):
-        return answer["answer"]
-    refusal = answer.get("refused")
-    if not isinstance(refusal, dict) or not all(
-        isinstance(refusal.get(x), str) for x in ("gate", "sentence", "detail")
-    ):
-        raise Refused(gate, "the child's answer is refused: it is neither an answer nor a refusal.")
-    named = refusal["gate"] if refusal["gate"] in FROM_CHILD else gate
-    raise Refused(named, printable(" ".join(refusal["sentence"].split()))[:400], refusal["detail"])
-
-
-def _time(report: Report, name: str, work: Callable[[], Any]) -> Any:
-    began = time.perf_counter()
-    try:
-        return work()
-    finally:
-        report.seconds[name] = round(time.perf_counter() - began, 3)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "covey": covey.__version__,
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.version.__version__,
-    }

@@ -24,7 +24,7 @@ _ASSEMBLY = '''
 def neighbors(view):
     """Positions and velocities of listed neighbors relative to the own, [M, 2] each, and who is there [M]."""
     listed = view["neighbors"]
-    return listed[:, :2], listed[:, 2:], jnp.any(listed != 0, axis=-1)
+    return listed[:, :2], listed[:, 2:], view["neighbors_mask"] > 0
 
 
 def in_region(view):
@@ -34,8 +34,7 @@ def in_region(view):
 
 def free_cells(view):
     """Positions of listed cells relative to the own [K, 2], and which entries are cells [K]."""
-    cells = view["cells"]
-    return cells, jnp.any(cells != 0, axis=-1)
+    return view["cells"], view["cells_mask"] > 0
 
 
 def mean_of(rows, there):
@@ -108,6 +107,37 @@ def reward(view, p):
     goals = {{"alone": alone.astype(jnp.float32), "covered": covered.astype(jnp.float32)}}
     return (covered & alone).astype(jnp.float32), goals
 '''
+
+TERMS_OF_ASSEMBLY = """{
+ "speed": 1.0,
+ "forces": [
+  {"force": "toward-nearest", "field": "target_position", "weight": 2.0},
+  {"force": "away-within", "field": "neighbors.0", "weight": 6.0, "radius": 0.2},
+  {"force": "along", "field": "neighbors.1", "weight": 2.0}
+ ],
+ "goals": [
+  {"goal": "apart", "predicate": "none-within", "field": "neighbors.0", "radius": 0.2},
+  {"goal": "centered", "predicate": "mean-within", "field": "cells", "radius": 0.05},
+  {"goal": "entered", "predicate": "any-within", "field": "target_position", "radius": 0.0001}
+ ]
+}
+"""
+
+TERMS_OF_NAVIGATION = """{
+ "speed": 0.25,
+ "forces": [
+  {"force": "toward-nearest", "field": "landmarks", "weight": 1.0},
+  {"force": "away-within", "field": "mates", "weight": 0.5, "radius": 0.1}
+ ],
+ "goals": [
+  {"goal": "alone", "predicate": "none-within", "field": "mates", "radius": 0.025},
+  {"goal": "covered", "predicate": "any-within", "field": "landmarks", "radius": 0.05}
+ ]
+}
+"""
+
+TERMS = {"assembly": TERMS_OF_ASSEMBLY, "navigation": TERMS_OF_NAVIGATION}
+"""By environment, a document of terms (`covey.authored.terms`)."""
 
 SOURCES = {"assembly": ASSEMBLY, "navigation": NAVIGATION}
 """By environment, a source text with both functions."""

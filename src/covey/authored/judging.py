@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import jax
 
 from covey.authored.contract import Contract
-from covey.authored.gates import Admission, examine
+from covey.authored.gates import examine
 from covey.authored.limits import Limits
+from covey.authored.numbers import check_cost
+from covey.authored.prompts import Form
 from covey.authored.refusal import Refused
+from covey.authored.report import Admission
 from covey.authored.rollouts import LANES, MOST_BYTES, sample_views
-from covey.authored.trial import LONGEST, Trial, demand_useful, trial
+from covey.authored.terms_gates import examine_terms
+from covey.authored.trial import LONGEST, Trial, demand_useful, demands_of, trial
 from covey.authored.views import Views
 from covey.core.types import Spec
 
@@ -20,7 +24,7 @@ LEAST_LANES = 4
 
 
 class Judgment(NamedTuple):
-    """Of one source text: the gates G0 to G5, how it does at play (None: it never came to that), and who refused it."""
+    """Of one text: the gates G0 to G5, how it does at play (None: it never came to that), and who refused it."""
 
     admission: Admission
     trial: Trial | None
@@ -45,12 +49,14 @@ class Judge:
         seed: int = 0,
         steps: int | None = None,
         give_up_isolation: bool = False,
+        form: Form = "code",
     ):
         self.environment = environment
         self.contract = contract
         self.limits = limits or Limits()
         self.steps = steps or min(environment.spec.time_limit or LONGEST, LONGEST)
         self.lanes = lanes_that_fit(environment.spec, self.steps)
+        self.form = form
         self._give_up_isolation = give_up_isolation
         self._k_views, self._k_trial = jax.random.split(jax.random.key(seed))
 
@@ -60,17 +66,21 @@ class Judge:
         return sample_views(self.contract, self.environment, self._k_views, self.limits.views)
 
     def __call__(self, answer: str) -> Judgment:
-        isolation = {"give_up_isolation": self._give_up_isolation}
-        admission = examine(answer, self.contract, self.views, self.limits, **isolation)
+        about = (answer, self.contract, self.views, self.limits)
+        if self.form == "terms":
+            admission = examine_terms(*about)
+        else:
+            admission = examine(*about, give_up_isolation=self._give_up_isolation)
         if admission.authored is None:
             return Judgment(admission, None, _refused(admission))
         found = trial(self.environment, admission.authored, self._k_trial, self.lanes, self.steps)
         try:
-            demand_useful(found)
+            demand_useful(found, demands_of(self.environment))
+            admission.report.passes("G6")
+            check_cost(admission.report, self.contract, self.limits)
         except Refused as refused:
-            admission.report.refused = {"gate": refused.gate, "sentence": refused.sentence, "detail": refused.details}
+            admission.report.refuses(refused)
             return Judgment(admission, found, refused)
-        admission.report.passed.append("G6")
         return Judgment(admission, found, None)
 
 

@@ -36,6 +36,13 @@ class Limits:
     work: int = 10_000_000
     """Elements computed and multiply-adds per view, the bodies of scans counted as often as they run."""
 
+    cost: int = 20_000
+    """Elements computed for one view (G8), or as many as follow, if those are more. Hand-written functions need 125 to
+    1,816 (`navigation` and `assembly`)."""
+
+    cost_of_input: int = 20
+    """Elements computed for each number of a view (G8)."""
+
     constant_bytes: int = 65_536
     """Of all constants of a program."""
 

@@ -18,78 +18,33 @@ Zhu et al. 2025 (LAMARL) and Ji et al. 2025 (GenSwarm) have these stages; the wo
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
-from covey.authored import handwritten
+from covey.authored import handwritten, terms
 from covey.authored.contract import Contract
 from covey.authored.exchange import Message, Messages
-from covey.authored.frames import nesting
-from covey.authored.gates import blocks
-from covey.authored.refusal import SHOWN, Refused
+from covey.authored.plans import MOST_JSON, Constraint, Plan
+from covey.authored.refusal import SHOWN
 from covey.core.errors import BadInput
 
-VERSION = "1"
+VERSION = "2"
 """Of all words below: a change of any of them makes another version, and recorded exchanges no longer fit."""
 
-MOST_JSON = 65_536
-MOST_DEEP = 8
-MOST_ENTRIES = 32
 MOST_TASK = 4_000
-"""Characters of a model's JSON, brackets inside each other, entries of a list, and characters of a task."""
+"""Characters of a task."""
 
-KINDS = ("basic", "complex")
+
+Form = Literal["code", "terms"]
+"""Both functions as a source text, or as a document of named terms, without any code (`covey.authored.terms`)."""
 
 
 class Style(NamedTuple):
-    """How a model is asked."""
+    """How a model is asked, and in which form it answers."""
 
     staged: bool = False
     chain_of_thought: bool = True
     apis: bool = True
-
-
-class Constraint(NamedTuple):
-    """Something that the task demands. kind: "basic" where one agent can see to it by itself, else "complex"."""
-
-    id: str
-    text: str
-    kind: str
-
-
-class Item(NamedTuple):
-    """A skill or a sub-goal: a plain name, what it does or when it holds, and the constraints it serves."""
-
-    name: str
-    text: str
-    constraints: tuple[str, ...]
-
-
-class Plan(NamedTuple):
-    """What the functions are made of: the prior of skills, the reward of sub-goals."""
-
-    skills: tuple[Item, ...]
-    goals: tuple[Item, ...]
-
-    def json(self) -> dict[str, Any]:
-        return {name: [item._asdict() for item in items] for name, items in self._asdict().items()}
-
-
-class Verdict(NamedTuple):
-    """Of a review: does a skill or a sub-goal do what the plan says, and why not."""
-
-    name: str
-    holds: bool
-    text: str
-
-
-class Unreadable(BadInput):
-    """An answer that is not what a stage asks for. gate: the stage; it can be asked again with the sentence."""
-
-    def __init__(self, gate: str, sentence: str):
-        super().__init__(sentence)
-        self.gate = gate
-        self.sentence = sentence
-        self.details = ""
+    form: Form = "code"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -111,8 +66,9 @@ def quoted(name: str, text: str) -> str:
 
 def context(contract: Contract, task: str, style: Style) -> str:
     """S1."""
-    parts = [contract.text(), "What the team has to do:", quoted("task", check_task(task))]
-    if style.apis:
+    seen = contract.text() if style.form == "code" else terms.text(contract)
+    parts = [seen, "What the team has to do:", quoted("task", check_task(task))]
+    if style.apis and style.form == "code":
         parts += ["Functions that you may copy into your source, as far as you need them:", _block(apis(contract))]
     return "\n\n".join(parts)
 
@@ -169,6 +125,16 @@ reached and 0.0 elsewhere, and its dict has one entry for each sub-goal, by its 
 
 End with one block of Python that holds the whole source, and no other block of Python."""
 
+TERMS = """This is the plan:
+
+{plan}
+
+Write the document of terms by it: one or more forces for each skill, and a goal for each sub-goal, by its name.{reason}
+
+End with one JSON block of this form, and no other block:
+
+{example}"""
+
 THINK = {
     "constraints": """ First think aloud, in a few sentences: what does success look like from above, and what could go
 wrong on the way there?""",
@@ -176,6 +142,8 @@ wrong on the way there?""",
 which skills pull against each other?""",
     "code": """ First think aloud, in a few sentences: which terms have to win where two pull against each other, what
 is the scale of each term, and where could a division by zero, an empty neighborhood or padding do harm?""",
+    "terms": """ First think aloud, in a few sentences: which forces have to win where two pull against each other, what
+is the length of each, and within which distances does each count?""",
 }
 
 
@@ -193,6 +161,9 @@ def ask_plan(contract: Contract, task: str, style: Style, constraints: tuple[Con
 def ask_code(contract: Contract, task: str, style: Style, plan: Plan) -> Messages:
     """S4."""
     found = quoted("plan", json.dumps(plan.json(), indent=1))
+    if style.form == "terms":
+        words = TERMS.format(plan=found, reason=_reason("terms", style), example=_example(contract))
+        return _asked(context(contract, task, style), words)
     return _asked(context(contract, task, style), CODE.format(plan=found, reason=_reason("code", style)))
 
 
@@ -218,9 +189,22 @@ STEPS = """ Go about it in this order, and write down each step in a few sentenc
    or padding do harm?"""
 
 
+SINGLE_TERMS = """Write the document of terms for this task.{steps}
+
+The prior policy is the sum of its forces, one or more for each thing that a single agent can do towards the task. The
+reward is 1.0 where all of its goals are reached and 0.0 elsewhere; each has a plain name.
+
+{end} with one JSON block of this form, and no other block:
+
+{example}"""
+
+
 def ask_everything(contract: Contract, task: str, style: Style) -> Messages:
     """S2 to S4 in one prompt."""
     steps, end = (STEPS, "End") if style.chain_of_thought else ("", "Answer")
+    if style.form == "terms":
+        words = SINGLE_TERMS.format(steps=steps, end=end, example=_example(contract))
+        return _asked(context(contract, task, style), words)
     return _asked(context(contract, task, style), SINGLE.format(steps=steps, end=end))
 
 
@@ -252,8 +236,10 @@ Gate {gate} ({about}) says:
 
 {said}
 
-Change only what is needed to pass it, and keep everything else as it is. Give the whole source again, in one block of
-Python."""
+Change only what is needed to pass it, and keep everything else as it is. Give {whole} again, in one block of {kind}."""
+
+WHOLE = {"code": ("the whole source", "Python"), "terms": ("the whole document", "JSON")}
+"""What is asked for again, by form."""
 
 AGAIN = """Your answer could not be used:
 
@@ -280,7 +266,9 @@ def ask_review(contract: Contract, task: str, style: Style, plan: Plan | None, s
 
 def ask_repair(contract: Contract, task: str, style: Style, source: str, gate: str, about: str, said: str) -> Messages:
     """S6, of a source that a gate refused. said: its sentence and the beginning of the details."""
-    words = REPAIR.format(source=quoted("source", source), gate=gate, about=about, said=quoted("refusal", said))
+    whole, kind = WHOLE[style.form]
+    refused = {"source": quoted("source", source), "said": quoted("refusal", said)}
+    words = REPAIR.format(**refused, gate=gate, about=about, whole=whole, kind=kind)
     return _asked(context(contract, task, style), words)
 
 
@@ -304,110 +292,9 @@ def _reason(stage: str, style: Style) -> str:
     return THINK[stage] if style.chain_of_thought else ""
 
 
-def _block(source: str) -> str:
-    return f"```python\n{source}\n```"
+def _block(source: str, kind: str = "python") -> str:
+    return f"```{kind}\n{source}\n```"
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading JSON
-
-
-def json_of(answer: str, gate: str) -> Any:
-    """The JSON of an answer, which is nothing but JSON or has one block of it; Unreadable where there is none."""
-    try:
-        fenced = blocks(answer)
-    except Refused as refused:
-        raise Unreadable(gate, refused.sentence) from refused
-    found = [text for kind, text in fenced if kind == "json"] or [text for kind, text in fenced if not kind]
-    if len(found) > 1:
-        raise Unreadable(gate, f"the answer has {len(found)} blocks of JSON: give exactly one.")
-    text = found[0] if found else answer
-    if len(text) > MOST_JSON or nesting(text.encode("utf-8", "replace")) > MOST_DEEP:
-        raise Unreadable(gate, "the JSON of the answer is too long, or nested too deeply.")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise Unreadable(gate, f"the answer has no valid JSON{where}: give one block of it.") from error
-
-
-def read_constraints(answer: str) -> tuple[Constraint, ...]:
-    """S2: at least one constraint, each with an id of its own."""
-    entries = _entries(_document(json_of(answer, "S2"), "S2"), "constraints", "S2")
-    found = tuple(Constraint(*(_text(entry, name, "S2") for name in Constraint._fields)) for entry in entries)
-    for constraint in found:
-        if constraint.kind not in KINDS:
-            raise Unreadable("S2", f"the constraint {_short(constraint.id)} must be of kind {' or '.join(KINDS)}.")
-    _once([constraint.id for constraint in found], "constraints", "S2")
-    return found
-
-
-def read_plan(answer: str, constraints: tuple[Constraint, ...]) -> Plan:
-    """S3: skills and sub-goals with plain names, which cover every constraint, and each basic one by a skill."""
-    document = _document(json_of(answer, "S3"), "S3")
-    plan = Plan(*(tuple(_item(entry) for entry in _entries(document, name, "S3")) for name in Plan._fields))
-    for name, items in plan._asdict().items():
-        _once([item.name for item in items], name, "S3")
-    known = {constraint.id for constraint in constraints}
-    strange = sorted({id for item in (*plan.skills, *plan.goals) for id in item.constraints} - known)
-    if strange:
-        raise Unreadable("S3", f"the plan names the constraint {_short(strange[0])}, which is not among them.")
-    by_skills = {id for item in plan.skills for id in item.constraints}
-    covered = by_skills | {id for item in plan.goals for id in item.constraints}
-    for constraint in constraints:
-        if constraint.id not in covered:
-            raise Unreadable("S3", f"no skill and no sub-goal serves the constraint {_short(constraint.id)}.")
-        if constraint.kind == "basic" and constraint.id not in by_skills:
-            raise Unreadable("S3", f"no skill serves the basic constraint {_short(constraint.id)}.")
-    return plan
-
-
-def read_review(answer: str) -> tuple[Verdict, ...]:
-    """S5."""
-    entries = _entries(_document(json_of(answer, "S5"), "S5"), "verdicts", "S5")
-    found = []
-    for entry in entries:
-        if not isinstance(entry.get("holds"), bool):
-            raise Unreadable("S5", "every verdict must have an entry `holds` that is true or false.")
-        found.append(Verdict(_text(entry, "name", "S5"), entry["holds"], _text(entry, "text", "S5")))
-    return tuple(found)
-
-
-def _document(value: Any, gate: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Unreadable(gate, "the JSON of the answer must be an object of the form that was asked for.")
-    return value
-
-
-def _entries(document: dict[str, Any], name: str, gate: str) -> list[dict[str, Any]]:
-    entries = document.get(name)
-    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_ENTRIES:
-        raise Unreadable(gate, f"the JSON of the answer must have a list {name!r} of 1 to {MOST_ENTRIES} entries.")
-    if not all(isinstance(entry, dict) for entry in entries):
-        raise Unreadable(gate, f"every entry of {name!r} must be an object.")
-    return entries
-
-
-def _text(entry: dict[str, Any], name: str, gate: str) -> str:
-    value = entry.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise Unreadable(gate, f"every entry must have a text {name!r}.")
-    return value.strip()
-
-
-def _item(entry: dict[str, Any]) -> Item:
-    name, ids = _text(entry, "name", "S3"), entry.get("constraints")
-    if not (name.isidentifier() and name.isascii() and len(name) <= 40):
-        raise Unreadable("S3", f"{_short(name)} is no plain name: use letters, digits and underscores.")
-    if not isinstance(ids, list) or not ids or not all(isinstance(id, str) for id in ids):
-        raise Unreadable("S3", f"{_short(name)} must list the ids of the constraints that it serves.")
-    return Item(name, _text(entry, "text", "S3"), tuple(ids))
-
-
-def _once(names: list[str], what: str, gate: str) -> None:
-    if len(set(names)) < len(names):
-        raise Unreadable(gate, f"two entries of {what!r} have the same name or id.")
-
-
-def _short(name: str) -> str:
-    return ascii(name if len(name) <= 40 else name[:37] + "...")
+def _example(contract: Contract) -> str:
+    return _block(terms.example(contract), "json")

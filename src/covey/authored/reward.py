@@ -8,11 +8,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from covey.authored.gates import Authored
+from covey.authored.functions import Authored
 from covey.core.environment import evaluation_world, measures
 from covey.core.errors import BadInput
 from covey.core.optional import offered
 from covey.core.types import Groups, Spec, TimeStep
+
+OWN = "none"
+"""Stands where nobody wrote another reward than the environment's own."""
 
 
 class Rewarded(eqx.Module):
@@ -32,8 +35,7 @@ class Rewarded(eqx.Module):
 
     def __check_init__(self):
         contract = self.authored.contract
-        if hasattr(self.environment, "lanes"):
-            raise BadInput("an authored reward needs an environment in JAX, and this one is outside.")
+        demand_compiled(self.environment)
         if self.environment.spec.groups.get(contract.name) != contract.group:
             raise BadInput(
                 f"the authored reward is for the group {contract.name!r} of {contract.environment!r}, and "
@@ -72,3 +74,17 @@ class Rewarded(eqx.Module):
     def constants(self) -> dict[str, float]:
         constants = offered(self.environment, "constants")
         return {} if constants is None else constants()
+
+
+def demand_compiled(environment: Any) -> None:
+    """BadInput for an environment outside JAX."""
+    if hasattr(environment, "lanes"):
+        raise BadInput(
+            f"an authored reward needs an environment in JAX, and {environment.spec.name!r} is outside: train on its "
+            "own reward."
+        )
+
+
+def without_authored_reward(environment: Any) -> Any:
+    """The environment with its own reward."""
+    return environment.environment if isinstance(environment, Rewarded) else environment

@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from covey.authored.gates import Authored
+from covey.authored.functions import Authored
 from covey.core.algorithm import Scripted
 from covey.core.types import Groups, Spec, TimeStep
 

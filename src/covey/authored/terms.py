@@ -7,12 +7,14 @@
                {"goal": "apart", "predicate": "none-within", "field": "mates", "radius": 0.02}]}
 
 The prior is the weighted sum of the forces, shortened to `speed`; the reward is 1 where every goal is reached. For
-agents that act in a `Box` of d numbers and see relative positions, [d] or [k, d], in the units of the observation. For
-endpoints that one does not trust with a program; the documents of gate G4 come out all the same.
+agents that act in a `Box` of d numbers and see vectors, [d] or [k, d], in the units of the observation. Rows of m d
+numbers are m vectors: `neighbors.0` are the first d numbers of each row of `neighbors`, `neighbors.1` the next. For
+endpoints that one does not trust with a program; the documents of gate G4 come out all the same, and no cage is needed.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,10 +24,10 @@ import jax.numpy as jnp
 from covey.authored.contract import MOST_GOALS, Contract, goal_names
 from covey.authored.encoding import encode
 from covey.authored.frames import Malformed, read_json
-from covey.authored.gates import Authored, read_authored
+from covey.authored.functions import Authored, read_authored
 from covey.authored.limits import Limits
 from covey.authored.refusal import Refused
-from covey.core.types import Box
+from covey.core.types import Box, Field
 
 MOST_TERMS = 16
 LARGEST = 1e3
@@ -38,10 +40,33 @@ Points = tuple[Any, Any]
 
 
 class Term(NamedTuple):
-    """A named function of points, and the numbers that it needs besides."""
+    """A named function of points, what it is in words, and the numbers that it needs besides."""
 
     call: Callable[..., Any]
+    text: str
     numbers: tuple[str, ...] = ()
+
+
+class Vectors(NamedTuple):
+    """Of a field, numbers `start` to `start + size` of each row: vectors that terms are about."""
+
+    field: Field
+    start: int
+    size: int
+
+    @property
+    def unit(self) -> str:
+        """Of these vectors, where the field has several units, one for each."""
+        units = self.field.unit.split(", ")
+        several = len(units) * self.size == self.field.shape[-1]
+        return units[self.start // self.size] if several else self.field.unit
+
+    def of(self, view: dict[str, Any]) -> Points:
+        """The vectors of a view, and which of them are real."""
+        rows = view[self.field.name].reshape(-1, self.field.shape[-1])
+        mask = view.get(f"{self.field.name}_mask")
+        real = jnp.ones(len(rows), bool) if mask is None else mask.reshape(len(rows), -1).min(-1) > 0
+        return rows[:, self.start : self.start + self.size], real
 
 
 def length(x: Any) -> Any:
@@ -75,20 +100,27 @@ def away_within(points: Points, radius: Any) -> Any:
     return -(jnp.where(points[1], push, 0.0)[:, None] * points[0]).sum(0)
 
 
+def mean_within(points: Points, radius: Any) -> Any:
+    """Is there a vector at all, and the mean of all of them within the radius?"""
+    return points[1].any() & (length(toward_mean(points)) < radius)
+
+
 FORCES = {
-    "toward-nearest": Term(toward_nearest),
-    "toward-mean": Term(toward_mean),
-    "along": Term(toward_mean),
-    "away-within": Term(away_within, ("radius",)),
+    "toward-nearest": Term(toward_nearest, "the direction of the nearest one, 1 long; 0 if there is none or it is 0"),
+    "toward-mean": Term(toward_mean, "the mean of them: the way to their middle"),
+    "along": Term(toward_mean, "the mean of them, for velocities: to move as they do"),
+    "away-within": Term(
+        away_within, "away from each within the radius, 1 at no distance and falling to 0 at the radius", ("radius",)
+    ),
 }
-"""Vectors [d]. `along` is the mean of a field of velocities: what the others do."""
+"""Vectors [d]."""
 
 PREDICATES = {
-    "any-within": Term(lambda points, radius: (distances(points) < radius).any(), ("radius",)),
-    "none-within": Term(lambda points, radius: ~(distances(points) < radius).any(), ("radius",)),
-    "mean-within": Term(lambda points, radius: length(toward_mean(points)) < radius, ("radius",)),
+    "any-within": Term(lambda points, radius: (distances(points) < radius).any(), "one is within it", ("radius",)),
+    "none-within": Term(lambda points, radius: ~(distances(points) < radius).any(), "none is within it", ("radius",)),
+    "mean-within": Term(mean_within, "there are some, and their mean is within it (velocities: slow)", ("radius",)),
 }
-"""Truth values. `mean-within` of a velocity says that it is slow."""
+"""Truth values."""
 
 
 def from_terms(text: str, contract: Contract, limits: Limits | None = None) -> Authored:
@@ -100,8 +132,7 @@ def from_terms(text: str, contract: Contract, limits: Limits | None = None) -> A
         document = read_json(text.encode(), 8)
     except Malformed as error:
         raise Refused("G0", f"the terms cannot be read: {error}.") from error
-    if not isinstance(contract.action, Box):
-        raise Refused("G0", "terms are forces, and the agents of this group do not act in a `Box`.")
+    demand_box(contract)
     entries = _record(document, "the document", "speed", "forces", "goals")
     speed = _number(entries["speed"], "speed")
     forces = [_term(x, FORCES, "force", contract, ("weight",)) for x in _list(entries["forces"], MOST_TERMS, "forces")]
@@ -136,29 +167,82 @@ def _term(
     name = entry.get(kind) if isinstance(entry, dict) else None
     if not isinstance(name, str) or name not in known:
         raise Refused("G0", f"a {kind} must be one of {', '.join(known)}.")
-    term = known[name]
+    term: Term = known[name]
     entries = _record(entry, f"the {kind} {name!r}", kind, "field", *more, *term.numbers)
     numbers = [_number(entries[x], x) for x in term.numbers]
     if "weight" in more:
         _number(entries["weight"], "weight", positive=False)
     if "goal" in more and not isinstance(entries["goal"], str):
         raise Refused("G0", "a goal must have a name.")
-    field, mask = _field(entries["field"], contract), f"{entries['field']}_mask"
-
-    def call(view: dict[str, Any]) -> Any:
-        place = view[field.name].reshape(-1, field.shape[-1])
-        real = view[mask].reshape(place.shape).min(-1) > 0 if mask in view else jnp.ones(len(place), bool)
-        return term.call((place, real), *numbers)
-
-    return call, entries
+    found, name = vectors(contract), entries["field"]
+    if not isinstance(name, str) or name not in found:
+        size = contract.gives["prior_policy"][0]
+        raise Refused("G0", f"a field must be one of {', '.join(found) or 'none'}: vectors of {size} numbers.")
+    return lambda view: term.call(found[name].of(view), *numbers), entries
 
 
-def _field(name: Any, contract: Contract) -> Any:
-    size = contract.gives["prior_policy"][0]
-    fitting = {field.name: field for field in contract.view if field.shape[-1:] == (size,) and len(field.shape) <= 2}
-    if not isinstance(name, str) or name not in fitting:
-        raise Refused("G0", f"a field must be one of {', '.join(fitting) or 'none'}: vectors of {size} numbers.")
-    return fitting[name]
+def vectors(contract: Contract) -> dict[str, Vectors]:
+    """What terms can be about, by name: the fields whose rows are one vector, or several."""
+    size, found = contract.gives["prior_policy"][0], {}
+    for field in contract.group.obs:
+        parts, left = divmod(field.shape[-1], size)
+        if left or len(field.shape) > 2:
+            continue
+        names = [field.name] if parts == 1 else [f"{field.name}.{k}" for k in range(parts)]
+        found |= {name: Vectors(field, k * size, size) for k, name in enumerate(names)}
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# For whoever writes them
+
+
+def text(contract: Contract) -> str:
+    """What somebody who writes a document has to know: what agents see, the terms, and the rules."""
+    demand_box(contract)
+    lines = [*contract.head(), "Terms are about vectors that ONE agent sees:", ""]
+    for name, of in vectors(contract).items():
+        rows = f"a list of up to {of.field.shape[0]}" if len(of.field.shape) == 2 else "one"
+        part = f", numbers {of.start} to {of.start + of.size - 1} of each row" if of.size < of.field.shape[-1] else ""
+        lines.append(f"- `{name}`: {rows}{part}, {of.unit or 'no unit'}")
+    if contract.constants:
+        lines += ["", f"Numbers to know: {', '.join(f'{name} is {value:g}' for name, value in contract.constants)}."]
+    lines += ["", "Forces, each with a `field` and a `weight` (negative: the other way):", "", *_listed(FORCES)]
+    lines += ["", "Predicates of goals, each with a `field`:", "", *_listed(PREDICATES)]
+    low, high = (list(x) for x in (contract.action.low, contract.action.high))  # type: ignore[union-attr]
+    lines += [
+        "",
+        "The action is the weighted sum of the forces, shortened to the length `speed` and clipped to",
+        f"{low} and {high}. There are 1 to {MOST_TERMS} forces and 1 to {MOST_GOALS} goals, and no other entries.",
+    ]
+    return "\n".join(lines)
+
+
+def example(contract: Contract) -> str:
+    """A document of the right form, about the first list of vectors, or the first vector."""
+    found = vectors(contract)
+    field = next((name for name, of in found.items() if len(of.field.shape) == 2), next(iter(found), "FIELD"))
+    forces = [{"force": "toward-nearest", "field": field, "weight": 1.0}]
+    forces += [{"force": "away-within", "field": field, "weight": 0.5, "radius": 0.1}]
+    goals = [{"goal": "arrived", "predicate": "any-within", "field": field, "radius": 0.05}]
+    return json.dumps({"speed": 1.0, "forces": forces, "goals": goals}, indent=1)
+
+
+def demand_box(contract: Contract) -> None:
+    """Refused (G0) where agents do not act in a `Box`."""
+    if not isinstance(contract.action, Box):
+        raise Refused("G0", "terms are forces, and the agents of this group do not act in a `Box`.")
+
+
+def _listed(terms: dict[str, Term]) -> list[str]:
+    numbers = {
+        name: f" (and a `{'`, a `'.join(term.numbers)}`)" if term.numbers else "" for name, term in terms.items()
+    }
+    return [f"- `{name}`{numbers[name]}: {term.text}" for name, term in terms.items()]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
 
 
 def _record(value: Any, what: str, *names: str) -> dict[str, Any]:

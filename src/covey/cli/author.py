@@ -19,6 +19,11 @@ from covey.core.errors import BadInput
 if TYPE_CHECKING:
     from covey.authored.author import Written
     from covey.authored.exchange import Provider
+    from covey.authored.report import Report
+
+
+DECIDED = ("candidates", "repairs", "stages", "form", "no_chain_of_thought", "no_apis", "source", "give_up_isolation")
+"""What an ablation decides itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Arguments:
     task: Annotated[str, arg(metavar="TEXT", help_behavior_hint="(default: to earn)")] = ""
     """What the agents should do."""
     group: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: all)")] = None
-    """The agents that the functions are for."""
+    """Which agents they are for."""
     endpoint: Annotated[str | None, arg(metavar="URL", help_behavior_hint="")] = None
     """A server with OpenAI's protocol, up to `/v1`."""
     model: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
@@ -48,13 +53,15 @@ class Arguments:
     replay: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A recorded exchange that answers instead."""
     source: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """A source text to examine instead."""
+    """A text to examine instead: code, or terms."""
     candidates: int = 1
     """Dialogues; the best is taken."""
     repairs: int = 4
     """Repairs in each of them, at most."""
     stages: Literal["single", "staged"] = "staged"
     """All in one call, or constraints, plan, code, review."""
+    form: Literal["code", "terms"] = "code"
+    """Write code, or name terms."""
     no_chain_of_thought: FlagCreatePairsOff[bool] = False
     """Do not ask for the reasoning."""
     no_apis: FlagCreatePairsOff[bool] = False
@@ -73,6 +80,8 @@ class Arguments:
     """Of one answer."""
     stream: FlagCreatePairsOff[bool] = False
     """Ask for answers in pieces."""
+    ablation: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    """Count which of N answers to each prompt pass."""
     seed: int = 0
     """Of the episodes on which functions are tried."""
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: authored/...)")] = None
@@ -94,13 +103,55 @@ def author(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
+    if asked.ablation is not None:
+        return _ablate(asked, environment)
     with reports(asked.json):
         written, out = _written(asked, environment)
-        _show(written)
+        _show(asked, written)
         print(f"\n{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
         print(_next(asked, args, environment, out))
     write_json(written.report, asked.json)
     return 0
+
+
+def _ablate(asked: Arguments, environment: Any) -> int:
+    """The table of the prompt's ablation."""
+    from covey.authored.ablation import ablate, document, lines
+    from covey.runs.tables import reports, write_json
+
+    usual = Arguments()
+    for name in DECIDED:
+        if getattr(asked, name) != getattr(usual, name):
+            raise BadInput(f"--ablation decides how is asked: leave out --{name.replace('_', '-')}.")
+    if asked.endpoint is None and asked.replay is None:
+        raise BadInput(
+            "an ablation asks a model: name it (--endpoint URL --model NAME), or an exchange (--replay FILE)."
+        )
+    out = asked.out or _folder(asked)
+    with reports(asked.json):
+        rows = ablate(
+            environment,
+            _task(asked, environment),
+            _provider(asked, environment),
+            answers=asked.ablation or 0,
+            group=asked.group,
+            seed=asked.seed,
+            out=out,
+            tell=lambda line: print(line, flush=True),
+        )
+        print("", *lines(rows), "", f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}", sep="\n")
+    write_json(document(rows), asked.json)
+    return 0
+
+
+def _folder(asked: Arguments) -> Path:
+    """A new one, named for environment and time."""
+    name = str(asked.environment).replace("/", "-").replace(":", "-")
+    return Path("authored") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
+
+
+def _task(asked: Arguments, environment: Any) -> str:
+    return asked.task or f"Earn as much as possible of the reward of the environment {environment.spec.name!r}."
 
 
 def _written(asked: Arguments, environment: Any) -> tuple[Written, Path]:
@@ -109,12 +160,11 @@ def _written(asked: Arguments, environment: Any) -> tuple[Written, Path]:
     from covey.authored.prompts import Style
 
     provider = _provider(asked, environment)
-    style = Style(asked.stages == "staged", not asked.no_chain_of_thought, not asked.no_apis)
-    name = str(asked.environment).replace("/", "-").replace(":", "-")
-    out = asked.out or Path("authored") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
+    style = Style(asked.stages == "staged", not asked.no_chain_of_thought, not asked.no_apis, asked.form)
+    out = asked.out or _folder(asked)
     written = author(
         environment,
-        asked.task or f"Earn as much as possible of the reward of the environment {environment.spec.name!r}.",
+        _task(asked, environment),
         provider,
         group=asked.group,
         candidates=asked.candidates,
@@ -160,14 +210,16 @@ def _as_recorded(asked: Arguments, replay: Path) -> Arguments:
 def _provider(asked: Arguments, environment: Any) -> Provider:
     """Whoever answers."""
     from covey.authored import exchange
+    from covey.authored.recording import Replayed
 
     if asked.replay is not None:
-        return exchange.Replayed(asked.replay)
+        return Replayed(asked.replay)
     if asked.source is not None:
         return exchange.from_file(asked.source)
     if asked.endpoint is None:
-        return exchange.offline(environment)
-    from covey.authored.endpoint import Client, Endpoint
+        return exchange.offline(environment, asked.form)
+    from covey.authored.client import Client
+    from covey.authored.endpoint import Endpoint
 
     endpoint = Endpoint(
         asked.endpoint,
@@ -188,20 +240,33 @@ def _provider(asked: Arguments, environment: Any) -> Provider:
 # What is shown
 
 
-def _show(written: Written) -> None:
+def _outcome(report: Report, gate: str) -> str:
+    """What became of a gate, of a text that was admitted."""
+    if gate == "G7" and report.review is None:
+        return "not asked"
+    if gate == "G7":
+        doubts = sum(not verdict["holds"] for verdict in report.review or ())
+        return f"{doubts} doubts" if doubts else "passed"
+    return "passed"
+
+
+def _show(asked: Arguments, written: Written) -> None:
     """The gates and the score of what was admitted."""
-    from covey.authored.gates import GATES
+    from covey.authored.report import GATES
+    from covey.authored.terms_gates import ABOUT_TERMS
     from covey.runs.tables import Column, Table, show
 
     report, found = written.admission.report, written.trial
     seconds = {"G3": "trace", "G4": "check", "G5": "numbers"}
     rows = []
-    for gate, about in GATES.items():
+    for gate, about in (ABOUT_TERMS if asked.form == "terms" else GATES).items():
         took = report.seconds.get(seconds.get(gate, ""))
-        rows.append((gate, "passed", "" if took is None else f"{took:.1f} s", about))
+        rows.append((gate, _outcome(report, gate), "" if took is None else f"{took:.1f} s", about))
     columns = (Column("gate"), Column(""), Column("took", right=True), Column("what passes", prose=True))
+    cost = " and ".join(f"{found['cost_ms']:.2g} ms ({name})" for name, found in report.statistics.items())
+    notes = [f"warning: {warning}" for warning in report.warnings]
     print()
-    show(Table(columns, rows, notes=tuple(f"warning: {warning}" for warning in report.warnings)))
+    show(Table(columns, rows, notes=(f"2,000 agents take {cost} on this processor.", *notes)))
     ours = [("environment's reward", found.prior_return, found.random_return)]
     ours += [("authored reward", found.prior_reward, found.random_reward)]
     ours += [(name, value, found.random_measures[name]) for name, value in found.prior_measures.items()]
@@ -213,9 +278,10 @@ def _show(written: Written) -> None:
 
 
 def _next(asked: Arguments, args: list[str], environment: Any, out: Path) -> str:
-    """The command that trains with the prior."""
+    """The command that trains on both."""
     _, given = scan(args, switches(Arguments))
     options = [word for name, value in given.items() if name.startswith("env.") for word in (f"--{name}", value)]
     if len(environment.spec.groups) > 1:
         return "the prior is for one of several groups: give it to that group's algorithm (in Python)."
-    return f"covey train {shlex.join(['lamarl', str(asked.environment), '--prior', str(out), *options])}"
+    both = ["--prior", str(out), "--reward", str(out)]
+    return f"covey train {shlex.join(['lamarl', str(asked.environment), *both, *options])}"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from covey import algorithms, environments
 from covey.algorithms.presets import found
+from covey.authored.reward import OWN
 from covey.cli.environment import ENV, environment_options
 from covey.cli.options import Entry, filled, form, form_of
 from covey.cli.parse import flags, parse
@@ -21,6 +22,7 @@ from covey.core.errors import BadInput
 from covey.core.settings import with_parts
 from covey.runs import config as configs
 from covey.runs.config import Config, Origin
+from covey.runs.guides import rewarded
 from covey.runs.train import lanes
 
 CONFIGURED = (
@@ -95,9 +97,10 @@ def from_names(words: list[str], given: Mapping[str, str]) -> Start:
     special = found(name, id, preset)
     begun = Settings(preset=preset, steps=special.steps, envs=special.envs) if special else Settings(preset=preset)
     answers, options = environment_options(id, {}, given)
-    environment = environments.make(id, **options)
+    reward = given.get("reward", OWN)
+    environment = rewarded(environments.make(id, **options), reward)
     algorithm = algorithms.make(name, environment, preset=preset)
-    return Start(algorithm, environment, Origin(id, options, name, preset), begun, answers)
+    return Start(algorithm, environment, Origin(id, options, name, preset, reward), begun, answers)
 
 
 def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
@@ -117,5 +120,9 @@ def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
         if options != origin.options:
             config = configs.read(file, environments.make(origin.environment, **options), trust)
             origin = origin._replace(options=options)
-    settings = Settings(preset=origin.preset, **{name: getattr(config, name) for name in CONFIGURED})
-    return Start(config.algorithm, config.environment, origin, settings, answers)
+    places = origin.places.without(given.values())
+    origin = origin._replace(reward=given.get("reward", origin.reward), places=places)
+    environment = rewarded(config.environment, origin.reward, places) if "reward" in given else config.environment
+    begun = {name: getattr(config, name) for name in CONFIGURED}
+    settings = Settings(preset=origin.preset, reward=origin.reward, **begun)
+    return Start(config.algorithm, environment, origin, settings, answers)

@@ -23,12 +23,14 @@ class Settings:
     """Environments of each seed."""
     seed: int = 0
     """The first seed."""
+    reward: Annotated[str, arg(metavar="DIR", help_behavior_hint="(default: none)")] = "none"
+    """An authored reward to learn from."""
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: a new one under runs/)")] = None
     """The run folder."""
     resume: FlagCreatePairsOff[bool] = False
     """Go on from the newest checkpoint in --out."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """A run's config.yaml to take everything from; flags change it."""
+    """A run's config.yaml to begin with; flags change it."""
     trust: FlagCreatePairsOff[bool] = False
     """Import code that the run names."""
     evaluate_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: only at the end)")] = None
@@ -39,7 +41,7 @@ class Settings:
     """Seconds between checkpoints."""
     keep_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: none)")] = None
     """Environment steps between policies that stay."""
-    chunk: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: about a second's worth)")] = None
+    chunk: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: a second's worth)")] = None
     """Iterations between two reports."""
     quiet: FlagCreatePairsOff[bool] = False
     """Show nothing."""

@@ -27,6 +27,22 @@ class Reference(NamedTuple):
     value: float | None = None
 
 
+class Demands(NamedTuple):
+    """What functions that somebody writes for an environment have to reach at play, beyond beating random play.
+
+    least, most: bounds on mean measures, by name, where the prior plays. below: measures that have to be lower than
+    where actions are random. rule: one of `rules()`, whose episodes have to earn more of the reward than random ones,
+    with probability `preferred` (the area under the curve). random_reward: the most that random play may earn a step.
+    """
+
+    least: dict[str, float]
+    most: dict[str, float]
+    below: tuple[str, ...]
+    rule: str
+    preferred: float
+    random_reward: float
+
+
 @runtime_checkable
 class Environment(Protocol):
     """One environment, in JAX. Pure: everything that changes is in the state."""

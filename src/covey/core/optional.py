@@ -13,6 +13,7 @@ ENVIRONMENT = {
     "rules": "rules() -> dict: by name, functions that make a scripted algorithm for this environment",
     "evaluation": "evaluation() -> environment: the one to evaluate in (held-out data, no training bonus)",
     "constants": "constants() -> dict of floats: by name, numbers that functions written for this environment may use",
+    "demands": "demands() -> Demands or None: what functions written for this environment have to reach at play",
     "draw": "draw(axes, state, now, action=None, history=None): one frame, on new matplotlib axes",
     "picture": "(width, height): inches of a frame",
 }

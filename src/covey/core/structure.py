@@ -89,6 +89,8 @@ def _field_problems(whose: str, field: Field, agents: int | None) -> Iterator[st
         np.dtype(field.dtype)
     except TypeError:
         yield f"{whose} has the field {field.name!r} with the dtype {field.dtype!r}, which NumPy does not know."
+    if field.listed and len(field.shape) < 2:
+        yield f"{whose} has the list {field.name!r} of shape {field.shape}: it needs an axis of rows and others."
     if field.valid is None or agents is None:
         return
     if len(field.valid) != agents:

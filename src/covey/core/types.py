@@ -122,7 +122,8 @@ class Field(NamedTuple):
     """A named part of an observation or of the global state.
 
     `valid` says, per agent, how many leading entries are real where agents of one group differ; the rest is padding
-    that no network ever sees.
+    that no network ever sees. `listed` says that the rows of its first axis are a list, such as neighbors: a row of
+    zeros where there are fewer.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Field(NamedTuple):
     unit: str = ""
     dtype: str = "float32"
     valid: tuple[int, ...] | None = None
+    listed: bool = False
 
     @property
     def size(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from covey import algorithms
 from covey.algorithms.random import Random
+from covey.authored.reward import without_authored_reward
 from covey.core.algorithm import Algorithm, Scripted
 from covey.core.environment import Reference, evaluation_world
 from covey.core.equality import same
@@ -70,7 +71,7 @@ def compare(
     if environment is None:
         if not runs:
             raise BadInput("rules alone do not say where they are to be compared: give `--environment ID`, or a run.")
-        environment = next(iter(runs.values())).config.environment
+        environment = without_authored_reward(next(iter(runs.values())).config.environment)
     if episodes is None:
         episodes = next((trained.config.episodes for trained in runs.values()), EPISODES)
     warnings = [w for item, trained in runs.items() for w in _warnings(item, trained, environment)]
@@ -108,7 +109,7 @@ def knows(algorithm: Algorithm) -> str:
 
 def _warnings(item: str, trained: Trained, environment: Any) -> list[str]:
     """What to keep in mind about a run; BadInput where it cannot play in this world at all."""
-    own = trained.config.environment
+    own = without_authored_reward(trained.config.environment)
     if own.spec != environment.spec:
         raise BadInput(
             f"the run {item} was trained in {own.spec.name!r}, and the comparison is in {environment.spec.name!r} with "

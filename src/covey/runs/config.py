@@ -1,6 +1,6 @@
 """What a run is made of, as an object and as `config.yaml`: the file alone is enough to run again.
 
-    environment: {id: routing/large, options: {}}
+    environment: {id: routing/large, options: {}}       # `reward: FOLDER`: agents learn from an authored one
     algorithm: {id: att-maddpg, preset: tuned, object: {type: "covey.algorithms.ddpg:DDPG", gamma: 0.5, ...}}
     steps: 1000000
     ...
@@ -26,6 +26,7 @@ import jax
 import numpy as np
 
 from covey import algorithms, environments
+from covey.authored.reward import OWN, without_authored_reward
 from covey.core import modules
 from covey.core.algorithm import Algorithm
 from covey.core.documents import read_yaml, write_yaml
@@ -34,10 +35,12 @@ from covey.core.errors import BadInput, unknown
 from covey.core.registry import conform, hints_of
 from covey.core.settings import with_settings
 from covey.core.types import STEP_LIMIT
+from covey.runs import provenance
 from covey.runs import trust as trusting
 from covey.runs.fields import Arrays, Unwritable, decode, encode, listed
 from covey.runs.files import content, reading, write_atomically
-from covey.runs.guides import guide
+from covey.runs.guides import guide, rewarded
+from covey.runs.provenance import HERE, Places
 from covey.runs.trust import Foreign
 
 FORMAT = 1
@@ -50,6 +53,10 @@ class Origin(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012
     algorithm: str | None = None
     preset: str = "tuned"
+    reward: str = OWN
+    """The authored folder whose reward agents learn from; none: they learn from the environment's own."""
+    places: Places = HERE
+    """Where the folders are that names stand for."""
 
 
 NO_ORIGIN = Origin()
@@ -82,7 +89,8 @@ class Config:
     """Iterations between two reports; None: about a second's worth, measured once."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "algorithm", self.algorithm.with_guides(partial(guide, self.environment)))
+        guides = partial(guide, self.environment, places=self.origin.places)
+        object.__setattr__(self, "algorithm", self.algorithm.with_guides(guides))
         for name in ("steps", "seeds", "envs", "episodes"):
             if getattr(self, name) < 1:
                 raise BadInput(f"`{name}` must be at least 1, got {getattr(self, name)}.")
@@ -149,7 +157,7 @@ def versions() -> dict[str, str]:
 
 
 def write(config: Config, path: Path) -> None:
-    """Write `config` to the YAML file `path`; beside it its arrays, if any, and the user's seal."""
+    """Write `config` to the YAML file `path`; beside it arrays and authored functions, if any, and the user's seal."""
     arrays: Arrays = {}
     document = _document(config, arrays)
     head = {"format": FORMAT, "versions": versions()} | _whereabouts(document)
@@ -159,6 +167,7 @@ def write(config: Config, path: Path) -> None:
         write_atomically(path.with_suffix(".npz"), packed.getvalue())
     write_atomically(path, write_yaml(head | document).encode())
     trusting.seal_config(path)
+    provenance.keep(path.parent, provenance.kept(config.environment, config.algorithm))
 
 
 def _whereabouts(document: dict[str, Any]) -> dict[str, Any]:
@@ -166,27 +175,32 @@ def _whereabouts(document: dict[str, Any]) -> dict[str, Any]:
     homes = [modules.home(name.module) for name in trusting.foreign(document)]
     found = {"path": list(dict.fromkeys(str(folder) for folder in homes if folder is not None))} if homes else {}
     id = document["environment"].get("id", "")
-    named = id in environments.FILE_OPTIONS or id.partition(":")[0] in environments.FILES
+    named = id in environments.FILE_OPTIONS or id.partition(":")[0] in environments.FILES or "authored" in document
     return found | ({"folder": str(Path.cwd())} if named else {})
 
 
 def fingerprint(config: Config) -> dict[str, str]:
     """What has to stay the same for a run to be continued, by name: algorithm, world, seeds and lanes."""
     arrays: Arrays = {}
-    world = _object(config.environment, None, arrays, "environment") or config.origin.environment
+    own = without_authored_reward(config.environment)
+    world = _object(own, None, arrays, "environment") or config.origin.environment
     algorithm = _object(config.algorithm, config.environment.spec, arrays, "algorithm") or config.origin.algorithm
     counts = {name: str(getattr(config, name)) for name in ("seeds", "envs", "seed")}
-    return listed(world, arrays, "environment") | listed(algorithm, arrays, "algorithm") | counts
+    kept = provenance.kept(config.environment, config.algorithm).values()
+    authored = {"reward": config.origin.reward} | {f"{one.name} (SHA-256)": one.sha256 for one in kept}
+    return listed(world, arrays, "environment") | listed(algorithm, arrays, "algorithm") | counts | authored
 
 
 def settings(config: Config) -> dict[str, Any]:
     """The plain settings of a run, with the ids it was made from."""
-    made = {"environment": config.origin.environment, "algorithm": config.origin.algorithm}
+    made = {name: getattr(config.origin, name) for name in ("environment", "algorithm", "reward")}
     return made | {name: getattr(config, name) for name in _SETTINGS}
 
 
 def _document(config: Config, arrays: Arrays) -> dict[str, Any]:
     parts = {"environment": _environment(config, arrays), "algorithm": _algorithm(config, arrays)}
+    kept = provenance.kept(config.environment, config.algorithm)
+    parts |= {"authored": {name: one.sha256 for name, one in kept.items()}} if kept else {}
     return parts | {name: getattr(config, name) for name in _SETTINGS}
 
 
@@ -196,9 +210,11 @@ _SETTINGS = tuple(
 
 
 def _environment(config: Config, arrays: Arrays) -> dict[str, Any]:
-    if config.origin.environment is not None:
-        return {"id": config.origin.environment, "options": dict(config.origin.options)}
-    return {"name": config.environment.spec.name, "object": _object(config.environment, None, arrays, "environment")}
+    origin, own = config.origin, without_authored_reward(config.environment)
+    reward = {} if origin.reward == OWN else {"reward": origin.reward}
+    if origin.environment is not None:
+        return {"id": origin.environment, "options": dict(origin.options)} | reward
+    return {"name": own.spec.name, "object": _object(own, None, arrays, "environment")} | reward
 
 
 def _algorithm(config: Config, arrays: Arrays) -> dict[str, Any]:
@@ -225,7 +241,8 @@ def _object(value: Any, spec: Any, arrays: Arrays, where: str) -> Any:
 def read(path: str | Path, environment: Any = None, trust: bool = False) -> Config:
     """The configuration in the YAML file `path`.
 
-    `environment` stands in for a world that was given as an object and cannot be written as text. Code that does not
+    `environment` stands in for a world that was given as an object and cannot be written as text. An authored reward is
+    put around it. Code that does not
     come with covey is imported only from a run of this user's own, or with `trust` (`covey.runs.trust`). Anything that
     is not a configuration is a BadInput.
     """
@@ -238,6 +255,8 @@ def read(path: str | Path, environment: Any = None, trust: bool = False) -> Conf
     folder = conform(document.get("folder", os.getcwd()), str, f"in {path} the entry 'folder'")
     try:
         world, origin = _read_environment(document["environment"], arrays, path, environment, folder)
+        origin = origin._replace(places=provenance.places(path, Path(folder), document.get("authored", {})))
+        world = rewarded(world, origin.reward, origin.places)
         algorithm, origin = _read_algorithm(document["algorithm"], world, arrays, path, origin)
         hints = hints_of(Config)
         given = {n: conform(document[n], hints[n], f"in {path} the entry {n!r}") for n in _SETTINGS if n in document}
@@ -247,7 +266,7 @@ def read(path: str | Path, environment: Any = None, trust: bool = False) -> Conf
 
 
 def _demand_known(path: Path, document: dict[str, Any]) -> None:
-    known = ["format", "versions", "path", "folder", "environment", "algorithm", *_SETTINGS]
+    known = ["format", "versions", "path", "folder", "authored", "environment", "algorithm", *_SETTINGS]
     for name in document:
         if name not in known:
             raise unknown(f"in {path} the entry", str(name), known)
@@ -305,12 +324,14 @@ def _demand_entries(entry: dict, path: Path, what: str, known: tuple[str, ...], 
 
 
 def _read_environment(entry: Any, arrays: Arrays, path: Path, given: Any, folder: str) -> tuple[Any, Origin]:
-    """The environment of an entry, or the one that is `given`; its files are relative to `folder`."""
+    """The environment of an entry (its files are relative to `folder`), or the one that is `given`; its own reward."""
     options: Any = {}
+    reward = OWN
     if isinstance(entry, dict):
-        kinds = ("id", "options") if "id" in entry else ("name", "object")
+        kinds = (*(("id", "options") if "id" in entry else ("name", "object")), "reward")
         _demand_entries(entry, path, "environment", kinds, "its options stand in `options: {NAME: VALUE}`")
         id, tree, options = entry.get("id"), entry.get("object"), entry.get("options") or {}
+        reward = conform(entry.get("reward", OWN), str, f"in {path} the environment's `reward`")
         if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
             raise BadInput(f"in {path} the environment's `options` must be a mapping of names, got {options!r}.")
     else:
@@ -318,12 +339,13 @@ def _read_environment(entry: Any, arrays: Arrays, path: Path, given: Any, folder
     if isinstance(id, str):
         if folder != os.getcwd():
             id, options = environments.in_folder(id, options, Path(folder))
-        return environments.make(id, **options) if given is None else given, Origin(id, options)
+        return environments.make(id, **options) if given is None else given, Origin(id, options, reward=reward)
+    origin = Origin(reward=reward)
     if given is None and isinstance(tree, dict):
-        return demand_environment(decode(tree, None, arrays, "environment"), f"the environment in {path}"), Origin()
+        return demand_environment(decode(tree, None, arrays, "environment"), f"the environment in {path}"), origin
     if given is None:
         raise BadInput(f"{path} does not hold its environment (it was given as an object): pass it as `environment=`.")
-    return given, Origin()
+    return given, origin
 
 
 def _read_algorithm(

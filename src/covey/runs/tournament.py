@@ -20,6 +20,7 @@ from scipy.optimize import minimize
 
 from covey import algorithms
 from covey.algorithms.self_play import as_group, sides
+from covey.authored.reward import without_authored_reward
 from covey.core.algorithm import Algorithm, Around, Mixed
 from covey.core.environment import evaluation_world
 from covey.core.errors import BadInput
@@ -180,7 +181,7 @@ def tournament(what: Sequence[str], environment: Any = None, games: int = GAMES,
             contenders.append(ruler(item, world))
             continue
         config, states, step, said = opened[item]
-        if config.environment.spec != world.spec:
+        if without_authored_reward(config.environment).spec != world.spec:
             raise BadInput(
                 f"the run {item} was trained in {config.environment.spec.name!r} with other groups, observations or "
                 f"episodes than {world.spec.name!r} has: let runs of one world play."

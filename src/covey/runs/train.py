@@ -31,6 +31,7 @@ from covey.runs import journal
 from covey.runs.begin import begin
 from covey.runs.config import Config, Origin
 from covey.runs.files import locked, reading
+from covey.runs.guides import rewarded
 from covey.runs.live import view
 from covey.runs.session import Result, Session
 from covey.runs.signals import Stopped, requests
@@ -46,6 +47,7 @@ def train(
     envs: int | None = None,
     seed: int = 0,
     preset: str | None = None,
+    reward: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
@@ -65,7 +67,8 @@ def train(
     the names that they have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 9_000}`;
     a mapping stands for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an
     algorithm and an environment given by id; options are the keywords of `covey.make`, and the preset is by default
-    what was found for the two (`covey.algorithms.presets`), else "tuned". out: the run folder (default: a new one under
+    what was found for the two (`covey.algorithms.presets`), else "tuned". reward: a folder of `covey author`, whose
+    reward agents learn from; they are evaluated by the environment's own. out: the run folder (default: a new one under
     `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. trust: resume a run of
     somebody else's that has links out of its folder or a saved environment. The rest is explained in `Config`.
     """
@@ -76,6 +79,9 @@ def train(
         world, origin = environments.make(environment, **options), Origin(environment, options)
     elif options:
         raise BadInput("`options` are for an environment given by id: this one is an object, already made.")
+    if reward is not None:
+        origin = origin._replace(reward=str(reward))
+        world = rewarded(world, origin.reward)
     usual = lanes(world, seeds)
     if isinstance(algorithm, str):
         preset = preset or algorithms.preset_for(algorithm, origin.environment)

@@ -79,6 +79,9 @@ STUDIES: dict[str, Study] = {
     "credit/e8": Study("covey.studies.credit.spread:e8", "Spread with 3, 6 and 10 agents.", 5),
     "credit/e9": Study("covey.studies.credit.spread:e9", "Do traced credits agree with forked worlds?", 5),
     "credit/e10": Study("covey.studies.credit.spread:e10", "Which parts of the credit matter?", 5),
+    "lamarl/prompts": Study(
+        "covey.studies.lamarl.prompts:prompts", "Do reasoning and functions to copy help to write what passes?", 40
+    ),
     "mean-field/ising": Study(
         "covey.studies.mean_field.ising:ising",
         "Order of spins against temperature, beside the heat bath and Onsager.",

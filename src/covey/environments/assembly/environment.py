@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from covey.core.algorithm import Scripted
-from covey.core.environment import Reference
+from covey.core.environment import Demands, Reference
 from covey.core.types import Box, Field, Group, Groups, Spec, Table, TimeStep
 from covey.environments import plane
 from covey.environments.assembly import drawing, rewards
@@ -23,6 +23,7 @@ from covey.environments.assembly.shapes import Region
 
 Layout = Literal["code192", "paper190"]
 Placement = Literal["random", "centered"]
+USUAL_LENGTH = 200  # of an episode, in steps
 START_SPEED = 0.5  # of each coordinate at reset, at most, plane units per second
 
 
@@ -86,10 +87,10 @@ class Assembly(eqx.Module):
         obs = (
             Field("position", (2,), length),
             Field("velocity", (2,), speed),
-            Field("neighbors", (self.nearest, 4), f"{length}, {speed}"),
+            Field("neighbors", (self.nearest, 4), f"{length}, {speed}", listed=True),
             Field("target_position", (2,), length),
             *target_velocity,
-            Field("cells", (self.cells, 2), length),
+            Field("cells", (self.cells, 2), length, listed=True),
         )
         state = (
             Field("time_left", (1,), "share of the episode"),
@@ -131,10 +132,12 @@ class Assembly(eqx.Module):
         `coverage` (M1): share of the cells with a robot within the collision radius. `coverage_share`: over what it
         could be if discs of that radius did not overlap. `unevenness` (M2): variance over robots of the number of
         cells that each is nearest to. `entered`: share of robots in the region. `collided`: share with another robot
-        within two collision radii. `touching`: share whose body overlaps another's. `final_...`: the first five at the
-        end of an episode; and `final_unevenness_code`, `final_spacing_code`, as the paper's code has uniformity.
+        within two collision radii. `speed`: mean over robots, plane units per second. `touching`: share whose body
+        overlaps another's. `final_...`: all but the last at the end of an episode; and `final_unevenness_code`,
+        `final_spacing_code`, as the paper's code has uniformity.
         """
         found = measures(state.position, state.inside, state.region, self.radius)
+        found |= {"speed": jnp.linalg.norm(state.velocity, axis=-1).mean()}
         last = state.clock >= self.time_limit
         code = {name: found.pop(name) for name in ("unevenness_code", "spacing_code")}
         at_end = {name: found[name] for name in FINAL} | code
@@ -159,6 +162,21 @@ class Assembly(eqx.Module):
         """For functions that are written for this environment, in plane units. avoid: robots collide within it. reach:
         of sensing. tolerance: how far from the middle of free cells a robot may be."""
         return {"avoid": 2.0 * self.radius, "reach": self.reach, "tolerance": self.tolerance}
+
+    def demands(self) -> Demands | None:
+        """Of functions that are written for this environment, after episodes of the usual length or longer: robots are
+        in the region, slow, mostly apart, and spread better than chance does; the reward is rare at random, and tells
+        mean-shift exploration from it."""
+        if self.time_limit < USUAL_LENGTH:
+            return None
+        return Demands(
+            least={"final_entered": 0.9},
+            most={"final_speed": 0.1, "final_collided": 0.5},
+            below=("final_unevenness",),
+            rule="mean-shift",
+            preferred=0.9,
+            random_reward=0.1,
+        )
 
     def draw(self, axes: Any, state: Any, now: TimeStep, action: Groups | None = None, history: Any = None) -> None:
         """One frame on matplotlib `axes`: cells, those that are covered, robots and walls, with short trails where

@@ -12,7 +12,7 @@ from covey.environments.assembly.physics import BODY
 from covey.environments.assembly.sensing import EQUAL, PIECE, in_pieces, least_squares, squares
 from covey.environments.assembly.shapes import Region
 
-FINAL = ("coverage", "coverage_share", "unevenness", "entered", "collided")
+FINAL = ("coverage", "coverage_share", "unevenness", "entered", "collided", "speed")
 """Measures that are also reported at the end of an episode, as `final_...`."""
 
 
