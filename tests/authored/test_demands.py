@@ -23,8 +23,8 @@ from covey.authored.refusal import Refused
 from covey.authored.report import Report
 from covey.authored.rollouts import sample_views
 from covey.authored.trial import Trial, demand_useful, demands_of, trial
+from covey.core.structure import _field_problems
 from covey.core.types import Box, Field, Group
-from covey.testing.shapes import _field_problems
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ def comparison() -> Table:
             rng.normal(-1234.5, 99, 5),
             rng.normal(0, 1, 5),
             rng.normal(0, 1e-5, 5),
+            None if label.startswith("runs") else rng.normal(0, 9, 5),
             "160 episodes",
         )
         for label in labels

@@ -46,7 +46,7 @@ def comparison_table(comparison: Comparison) -> Table:
     regrets = any(row.regret is not None for row in comparison.rows)
     several = len({row.label for row in comparison.rows}) > 1
     titles = ["return per episode", "per step", *["regret per episode"] * regrets]
-    titles += [f"more than {comparison.rows[0].label}"] * several
+    titles += ["ahead of the first"] * several
     columns = [Column("what")] + [Column("group")] * (len(groups) > 1)
     columns += [Column(title, right=True) for title in titles] + [Column("over"), Column("knows", prose=True)]
     rows = []
@@ -61,7 +61,7 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def _apart(comparison: Comparison) -> tuple[str, ...]:
     """Who cannot be told from the first contender."""
-    first, alike = comparison.rows[0].label, []
+    alike = []
     for row in comparison.rows:
         if row.ahead is not None:
             _, low, high = interval(row.ahead)
@@ -69,7 +69,7 @@ def _apart(comparison: Comparison) -> tuple[str, ...]:
                 alike.append(row.label)
     if not alike:
         return ()
-    return (f"the difference from {first} may be chance: {', '.join(dict.fromkeys(alike))}.",)
+    return (f"may differ from the first by chance only: {', '.join(dict.fromkeys(alike))}.",)
 
 
 def comparison_summary(comparison: Comparison) -> dict[str, Any]:

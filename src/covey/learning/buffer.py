@@ -193,7 +193,7 @@ def gather_apart(buffer: Buffer, age: Groups, lane: Groups, weight: Any, step: A
     def take(where: str, rings: Any) -> Any:
         def rows(path, ring):
             name = _group_of(path)
-            return None if name is None else ring[getattr(place[name], where)]
+            return ring[getattr(place[name], where)] if name in place else None
 
         return jax.tree_util.tree_map_with_path(rows, rings)
 
@@ -207,9 +207,9 @@ def gather_apart(buffer: Buffer, age: Groups, lane: Groups, weight: Any, step: A
     return batch._replace(then=batch.then._replace(last=jnp.zeros(weight.shape, bool)))
 
 
-def _group_of(path: tuple[Any, ...]) -> str | None:
-    """The group whose arrays are at a path of a tree, if they are a group's."""
-    return next((entry.key for entry in path if isinstance(entry, jax.tree_util.DictKey)), None)
+def _group_of(path: tuple[Any, ...]) -> str:
+    """The group whose arrays are at a path of a tree; empty where they are no group's."""
+    return next((entry.key for entry in path if isinstance(entry, jax.tree_util.DictKey)), "")
 
 
 def _place(buffer: Buffer, age: Any, lane: Any, step: Any, *more: Any) -> Place:
