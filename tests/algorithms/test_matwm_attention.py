@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matwm_cases import noisy
 
 from covey.nn.nets import linears
 from covey.nn.transformer import Transformer, attend
-from matwm_cases import noisy
 
 ROWS, TOKENS, WIDTH = 2, 5, 6
 

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matwm_cases import contexts, drawn, small
 
 from covey.algorithms.matwm.actor_critic import ActorCritic, reached
 from covey.algorithms.matwm.imagination import Learned, imagine
 from covey.algorithms.matwm.records import Imagined
 from covey.nn.nets import Linear
-from matwm_cases import contexts, drawn, small
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The truth: a chain 0 - 1 - 2 - end. Action 1 goes on, action 0 stays; leaving state 2 pays 1 and is the end.

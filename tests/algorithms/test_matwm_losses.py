@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matwm_cases import drawn, noisy, sequences, small
 
 from covey.algorithms.matwm.losses import divergences, world_model_loss
 from covey.algorithms.matwm.records import Imagined
 from covey.learning.descent import descended
-from matwm_cases import drawn, noisy, sequences, small
 
 ALGORITHM = small()
 AGENTS, KEY = ALGORITHM.agents, jax.random.key(0)
@@ -120,7 +120,9 @@ def test_a_death_teaches_that_nothing_follows_and_a_time_limit_that_something_do
 
 def moved(gradient) -> set[str]:
     """The networks that a gradient of the world model reaches."""
-    return {name for name, part in gradient._asdict().items() if any(jnp.abs(x).max() > 0 for x in jax.tree.leaves(part))}
+    return {
+        name for name, part in gradient._asdict().items() if any(jnp.abs(x).max() > 0 for x in jax.tree.leaves(part))
+    }
 
 
 def test_the_teammates_loss_moves_the_predictor_alone(nets):
@@ -128,7 +130,9 @@ def test_the_teammates_loss_moves_the_predictor_alone(nets):
 
     @jax.jit
     def slope(nets):
-        return jax.grad(lambda n: world_model_loss(n, ALGORITHM.model, AGENTS, batch, KEY)[1]["shared_wm_teammate_loss"])(nets)
+        return jax.grad(
+            lambda n: world_model_loss(n, ALGORITHM.model, AGENTS, batch, KEY)[1]["shared_wm_teammate_loss"]
+        )(nets)
 
     gradient = slope(nets)
     assert moved(gradient) == {"teammates"}
@@ -179,7 +183,9 @@ def test_agents_learn_alone(actors):
     imagined, weight = imagined_by(ALGORITHM.inner, AGENTS), jnp.ones((3, 4))
     usual, metrics = learn(actors, imagined, weight)
     other, _ = learn(actors, imagined._replace(reward=imagined.reward.at[1].add(1.0)), weight)
-    for a, b in zip(jax.tree.leaves((usual.actor, usual.critic)), jax.tree.leaves((other.actor, other.critic)), strict=True):
+    for a, b in zip(
+        jax.tree.leaves((usual.actor, usual.critic)), jax.tree.leaves((other.actor, other.critic)), strict=True
+    ):
         np.testing.assert_array_equal(a[0], b[0])
         np.testing.assert_array_equal(a[2], b[2])
     assert all(x.shape == (3,) for x in metrics.values())

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matwm_cases import SPEC, played, small
 
 from covey.algorithms.matwm.agents import agents_of
 from covey.algorithms.matwm.replay import SequenceReplay, focal_sequences
 from covey.core.types import Discrete, Field, Group, MultiDiscrete, Spec, Table
 from covey.learning.buffer import Batch
 from covey.learning.samplers import Recency, Uniform
-from matwm_cases import SPEC, played, small
 
 AGENTS = agents_of(SPEC, ("x", "y"))
 
@@ -52,7 +52,9 @@ def test_agents_that_are_not_learned_for_keep_their_place():
 
 def test_several_choices_at_once_and_shorter_observations_are_padded():
     several = Group(("s_0",), (Field("o", (3,), valid=(2,)),), MultiDiscrete((2, 4)))
-    agents = agents_of(Spec("mixed", Table({"d": Group(("d_0",), (Field("o"),), Discrete(3)), "s": several})), ("d", "s"))
+    agents = agents_of(
+        Spec("mixed", Table({"d": Group(("d_0",), (Field("o"),), Discrete(3)), "s": several})), ("d", "s")
+    )
     np.testing.assert_array_equal(agents.possible.sum(-1), [[3, 0], [2, 4]])
     np.testing.assert_array_equal(agents.seen, [[True, False, False], [True, True, False]])
     action = {"d": jnp.array([2]), "s": jnp.array([[1, 3]])}

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from matwm_cases import MODEL, SPEC, drawn, played, small
 
 from covey import environments
 from covey.algorithms import make
 from covey.algorithms.matwm.imagination import Learned
 from covey.algorithms.matwm.records import Context
-from covey.algorithms.matwm.replay import SequenceReplay
 from covey.algorithms.matwm.rule import Imagination
 from covey.core.errors import BadInput
+from covey.core.settings import with_settings
 from covey.core.types import Discrete, Field, Group, Spec, Table, TimeStep
 from covey.learning.samplers import Uniform
-from matwm_cases import MODEL, SPEC, drawn, played, small
 
 AGENTS = 3
 
@@ -58,7 +58,10 @@ def test_what_is_imagined_may_be_counted_per_agent_or_in_all():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda: make("matwm", environments.make("toy/continuous")), r"has continuous actions.*use 'mappo' or 'maddpg'"),
+        (
+            lambda: make("matwm", environments.make("toy/continuous")),
+            r"has continuous actions.*use 'mappo' or 'maddpg'",
+        ),
         (lambda: make("matwm", environments.make("toy/graph")), "has continuous actions"),
         (lambda: make("matwm", environments.make("toy/pictures")), "sees pictures, and matwm takes vectors"),
         (lambda: make("matwm", environments.make("toy/discrete"), preset="big"), "the preset 'big' is unknown"),
@@ -96,12 +99,6 @@ def usual() -> Updated:
     return Updated()
 
 
-def steps_of(opt):
-    """Steps that an optimizer has taken."""
-    (count,) = {np.asarray(x).item() for x in jax.tree.leaves(optax.tree_utils.tree_get_all_with_path(opt, "count"))}
-    return count
-
-
 @pytest.mark.slow
 class TestAnUpdate:
     def test_is_one_step_of_the_world_model_and_one_of_every_agent(self):
@@ -136,7 +133,9 @@ class TestAnUpdate:
         found, _ = usual()(other)
         for a, b in zip(jax.tree.leaves(found.model), jax.tree.leaves(usual().nets.model), strict=True):
             np.testing.assert_array_equal(a, b)
-        moved = [jnp.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (found.inner, usual().nets.inner)), strict=True)]
+        moved = [
+            jnp.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (found.inner, usual().nets.inner)), strict=True)
+        ]
         assert max(map(float, moved)) > 0.1
 
 
@@ -184,9 +183,11 @@ def test_without_teammates_policies_are_given_zeros():
     np.testing.assert_allclose(views[True][:, size:].sum(-1), 2.0, rtol=1e-5)  # chances of two others
 
 
-def test_recency_is_a_part_of_the_replay():
-    uniform = make("matwm", environments.make("toy/discrete"))
-    assert dataclasses.replace(uniform, replay=SequenceReplay(ages=Uniform())).replay.ages == Uniform()
+def test_recency_is_chosen_by_name():
+    usual = make("matwm", environments.make("toy/discrete"))
+    alike = with_settings(usual, {"replay.ages": "uniform"}, "matwm")
+    assert alike.replay == dataclasses.replace(usual.replay, ages=Uniform())  # type: ignore[attr-defined]
+    assert dataclasses.replace(alike, replay=usual.replay) == usual  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -228,7 +229,7 @@ def test_acting_remembers_the_last_steps_and_does_what_is_legal(acting):
 
 
 def test_what_is_done_depends_on_what_was_seen_before_in_the_episode(acting):
-    algorithm, state, act = acting
+    algorithm, state, _ = acting
     context = Context(
         jnp.arange(3), jnp.ones((3, 4, 2)).at[:, 0].set(3.0), jnp.zeros((3, 3, 1), jnp.int32), jnp.ones((3, 4), bool)
     )

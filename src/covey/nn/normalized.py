@@ -19,7 +19,7 @@ def normalization(width: int) -> Norm:
 
 
 class NormalizedMLP(eqx.Module):
-    """Affine layers, each but the last followed by layer normalization and SiLU; inputs [..., D] -> outputs [..., P]."""
+    """Affine layers, each but the last with layer normalization and SiLU: inputs [..., D] -> outputs [..., P]."""
 
     layers: tuple[Linear, ...]
     norms: tuple[Norm, ...]

@@ -4,7 +4,7 @@ A row of tokens may have gaps: a token that does not exist is seen by no other, 
 So a row that is padded on the left is the row without its padding. All tokens at once and one after the other is the
 same function, `extend`: what is already in the cache is not computed again.
 
-Vaswani et al. 2017, with learned positions and normalization behind every residual sum, as in STORM (Zhang et al. 2023).
+Vaswani et al. 2017; learned positions, and normalization behind every residual sum, as in STORM (Zhang et al. 2023).
 """
 
 from __future__ import annotations

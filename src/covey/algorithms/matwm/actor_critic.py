@@ -1,8 +1,8 @@
 """Who learns in imagination: a part, and the paper's actor-critic.
 
-    G_t = r_t + γ c_t ((1 - λ) V(s_{t+1}) + λ G_{t+1}),  G_H = V(s_H)           Deihim et al. 2025, equations 11 to 14
-    L_π = -E[w_t (sg((G_t - V(s_t)) / max(1, S)) log π(a_t | s_t) + η H(π))]    S: range of the returns' percentiles
-    L_V = E[w_t (CE(V(s_t), G_t) + CE(V(s_t), V'(s_t)))]                        V': a slow copy; w_t = c_0 ... c_{t-1}
+G_t = r_t + γ c_t ((1 - λ) V(s_{t+1}) + λ G_{t+1}),  G_H = V(s_H)           Deihim et al. 2025, equations 11 to 14
+L_π = -E[w_t (sg((G_t - V(s_t)) / max(1, S)) log π(a_t | s_t) + η H(π))]    S: range of the returns' percentiles
+L_V = E[w_t (CE(V(s_t), G_t) + CE(V(s_t), V'(s_t)))]                        V': a slow copy; w_t = c_0 ... c_{t-1}
 """
 
 from __future__ import annotations
@@ -151,7 +151,13 @@ class ActorCritic(Inner):
         return lambda_returns(imagined.reward, self.gamma * imagined.discount, future, self.lam)
 
     def loss(
-        self, nets: tuple[NormalizedMLP, NormalizedMLP], imagined: Imagined, target: Any, slow: Any, scale: Any, weight: Any
+        self,
+        nets: tuple[NormalizedMLP, NormalizedMLP],
+        imagined: Imagined,
+        target: Any,
+        slow: Any,
+        scale: Any,
+        weight: Any,
     ) -> tuple[Any, Metrics]:
         """L_π + L_V."""
         actor, critic = nets

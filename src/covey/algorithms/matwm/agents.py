@@ -43,7 +43,7 @@ class Agents:
         self.obs_size = max(group.obs_size for group in self.spec.groups.values())
         self.seen = np.zeros((len(self.own), self.obs_size), bool)
         for row, k in enumerate(self.own):
-            name, group, who = members[k]
+            _, group, who = members[k]
             valid = group.obs_valid()
             flat = [np.ones(group.obs_size, bool)] if valid is None else self._flat(group, valid, who)
             self.seen[row, : group.obs_size] = np.concatenate(flat)

@@ -1,7 +1,7 @@
 """What MATWM learns, remembers and learns from: records of arrays.
 
-Axis letters besides those of `covey.core.types`: Q sequences of a batch, L steps of one, H imagined steps; N agents that
-learn, M agents of the environment, P parts of an action, C choices of a part.
+Axis letters besides those of `covey.core.types`: Q sequences of a batch, L steps of one, R rows, H imagined steps; N
+agents that learn, M agents of the environment, P parts of an action, C choices of a part.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class SequenceReplay(eqx.Module):
 
 
 def _of_agents(agents: Agents, ring: Groups, slot: Any, lane: Any) -> Groups:
-    """What `ring` [C, E, n, ...] holds of every agent in slots and lanes of its own, [N, ...] each: per group [n, ...]."""
+    """What `ring` [C, E, n, ...] holds of every agent, in slots and lanes [N, ...] of its own: per group [n, ...]."""
     found, begin = {}, 0
     for name, group in agents.spec.groups.items():
         own = slice(begin, begin + group.size)
@@ -162,7 +162,9 @@ def focal_sequences(agents: Agents, batch: Batch, focal: Any) -> Sequences:
     def prolonged(now, then):
         """[Q, L + 1, ...]: what was seen at every step, and after the last one."""
         after = jnp.concatenate([jnp.zeros_like(then[:, :1]), then], 1)
-        return select(jnp.pad(there, ((0, 0), (0, 1))), jnp.pad(now, [(0, 0), (0, 1)] + [(0, 0)] * (now.ndim - 2)), after)
+        return select(
+            jnp.pad(there, ((0, 0), (0, 1))), jnp.pad(now, [(0, 0), (0, 1)] + [(0, 0)] * (now.ndim - 2)), after
+        )
 
     others = jnp.array(agents.others)[focal]
     return Sequences(

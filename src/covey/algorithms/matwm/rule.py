@@ -158,9 +158,7 @@ class MATWM(Algorithm):
             self.model.optimizer, world_model_loss, nets.model, nets.model_opt, self.model, self.agents, batch, k_model
         )
         number = self.imagination.of_agent(self.agents.count)
-        context, weight = self.replay.contexts(
-            self.agents, buffer, number, self.imagination.context, k_context, step
-        )
+        context, weight = self.replay.contexts(self.agents, buffer, number, self.imagination.context, k_context, step)
         imagined = self.imagined(Nets(model, opt, nets.inner), context, k_imagine)
         inner, of_agents = self.inner.learn(nets.inner, imagined, weight)
         told = {f"{who}_{name}": x[i] for name, x in of_agents.items() for i, who in enumerate(self.agents.names)}
