@@ -19,7 +19,7 @@ from covey.runs.train import train
 
 pytestmark = pytest.mark.learn
 
-SETTINGS = {"updates": 8, "model.lr": 1e-3, "inner.lr": 1e-3, "inner.entropy": 1e-2}
+SETTINGS = {"updates": 8}
 STEPS, ENVS = 8000, 4  # an update for every four steps
 SEEDS = (0, 1)
 
@@ -101,9 +101,13 @@ def test_the_tiny_preset_learns_far_above_random_play(run):
 
 
 def test_the_world_model_beats_nothing_changes_and_the_mean(run):
+    """In episodes of random play, and in those of the policy. Next signals are drawn anew, so that the mean is close to
+    the best there is for observations; who lives can be foretold."""
     policy = covey.load(run.folder, seed=0)
     algorithm: Any = policy.algorithm
     for step in (0, STEPS):
         batch = held_out(algorithm, policy.state, policy.environment, step)
-        for of in errors(algorithm, policy.state.nets.model, batch).values():
-            assert of["model"] < 0.95 * min(of["nothing changes"], of["mean"])
+        found = errors(algorithm, policy.state.nets.model, batch)
+        for of in found.values():
+            assert of["model"] < of["mean"] < of["nothing changes"]
+        assert found["reward"]["model"] < 0.5 * found["reward"]["mean"]

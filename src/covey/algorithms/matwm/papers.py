@@ -11,8 +11,6 @@ from covey.algorithms.matwm.rule import MATWM, Imagination
 from covey.core.errors import unknown
 from covey.core.types import Spec
 
-SMALL_RATES: dict[str, Any] = {"gamma": 0.95, "entropy": 1e-3, "lr": 1e-4}
-
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "gpu-lite": {
@@ -36,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             teammate_layers=1,
             lr=3e-4,
         ),
-        "inner": ActorCritic(width=128, bins=63, bound=6.0, **SMALL_RATES),
+        "inner": ActorCritic(width=128, bins=63, bound=6.0, gamma=0.95, entropy=1e-3, lr=1e-4),
         "replay": SequenceReplay(length=26),
         "imagination": Imagination(batch=64, horizon=10),
         "horizon": 4,
@@ -56,9 +54,9 @@ PRESETS: dict[str, dict[str, Any]] = {
             bound=6.0,
             teammate_width=32,
             teammate_layers=1,
-            lr=3e-4,
+            lr=1e-3,
         ),
-        "inner": ActorCritic(width=64, bins=41, bound=6.0, **SMALL_RATES),
+        "inner": ActorCritic(width=64, bins=41, bound=6.0, gamma=0.95, entropy=1e-2, lr=1e-3),
         "replay": SequenceReplay(sequences=8, length=26),
         "imagination": Imagination(batch=16, horizon=5, context=4),
         "horizon": 8,
