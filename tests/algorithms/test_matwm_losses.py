@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from matwm_cases import drawn, noisy, sequences, small
+from matwm_cases import INNER, drawn, noisy, sequences, small
 
 from covey.algorithms.matwm.losses import divergences, world_model_loss
 from covey.algorithms.matwm.records import Imagined
@@ -204,7 +204,7 @@ def test_the_advantage_is_divided_by_the_range_of_returns_where_that_is_above_on
     """Rewards that are ten times as large give the same actor loss; values are zero here."""
     one = jax.tree.map(lambda x: x[0], (actors, imagined_by(ALGORITHM.inner, AGENTS)))
     imagined = one[1]._replace(discount=jnp.zeros((3, 4)))
-    inner = dataclasses.replace(ALGORITHM.inner, entropy=0.0)
+    inner = dataclasses.replace(INNER, entropy=0.0)
     zero = jax.tree.map(jnp.zeros_like, one[0].critic)  # even chances, whose mean is 0
 
     def actor_loss(scale):

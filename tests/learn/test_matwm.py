@@ -94,10 +94,10 @@ def run(request, tmp_path_factory):
 
 
 def test_the_tiny_preset_learns_far_above_random_play(run):
-    """Random play earns 2.3 of 12 and 2.0 of 8 (docs/algorithms/matwm.md)."""
+    """The table of docs/algorithms/matwm.md, with room; random play earns a fifth and a third of the optimum."""
     values = run.evaluation.per_seed()
-    assert values["return/a/mean_agent"][0] > 5.0
-    assert values["return/b/mean_agent"][0] > 6.0
+    assert values["return/a/mean_agent"][0] > 9.0
+    assert values["return/b/mean_agent"][0] > 7.0
 
 
 def test_the_world_model_beats_nothing_changes_and_the_mean(run):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput
-from covey.core.types import Discrete, Groups, MultiDiscrete, Spec, Table, TimeStep
+from covey.core.types import Discrete, Group, Groups, MultiDiscrete, Spec, Table, TimeStep
 from covey.nn.joint import legal, observations
 
 
@@ -33,7 +33,7 @@ class Agents:
         self.spec = spec._replace(groups=Table({name: spec.groups[name] for name in groups}))
         members = [(name, group, who) for name, group in spec.groups.items() for who in range(group.size)]
         self.own = np.array([k for k, (name, _, _) in enumerate(members) if name in groups])
-        parts = [group.action.parts for _, group, _ in members]
+        parts = [_parts(group) for _, group, _ in members]
         self.parts, self.choices = max(map(len, parts)), max(map(max, parts))
         self.possible = np.zeros((len(members), self.parts, self.choices), bool)
         for k, sizes in enumerate(parts):
@@ -76,7 +76,7 @@ class Agents:
 
     def _by_part(self, name: str, mask: Any) -> Any:
         """Masks [n, A] of a group's choices as [n, P, C]."""
-        sizes = self.spec.groups[name].action.parts  # type: ignore[union-attr]
+        sizes = _parts(self.spec.groups[name])
         pieces = jnp.split(mask, np.cumsum(sizes)[:-1], -1)
         padded = [jnp.pad(x, ((0, 0), (0, self.choices - x.shape[1]))) for x in pieces]
         rest = [jnp.zeros_like(padded[0])] * (self.parts - len(padded))
@@ -90,7 +90,10 @@ class Agents:
 
     def earned(self, then: TimeStep) -> tuple[Any, Any]:
         """Rewards and discounts [N] of a step in one environment."""
-        return tuple(jnp.concatenate([x[name] for name in self.spec.groups]) for x in (then.reward, then.discount))
+        reward, discount = (
+            jnp.concatenate([x[name] for name in self.spec.groups]) for x in (then.reward, then.discount)
+        )
+        return reward, discount
 
     @staticmethod
     def living(now: TimeStep) -> Any:
@@ -107,7 +110,7 @@ class Agents:
         ends = np.cumsum([group.size for group in self.spec.groups.values()])[:-1]
         action = {}
         for (name, group), x in zip(self.spec.groups.items(), jnp.split(choice, ends), strict=True):
-            action[name] = x[:, 0] if isinstance(group.action, Discrete) else x[:, : len(group.action.parts)]
+            action[name] = x[:, 0] if isinstance(group.action, Discrete) else x[:, : len(_parts(group))]
         return action
 
     # ------------------------------------------------------------------------------------------ the world model's side
@@ -128,6 +131,12 @@ class Agents:
         who, *place = np.nonzero(self.possible)  # of every component: whose it is, and where that has it
         flat = chosen.reshape(*chosen.shape[:-2], -1)[..., np.ravel_multi_index(tuple(place), self.possible.shape[1:])]
         return flat * jnp.array(self.own[:, None] == who)[focal]
+
+
+def _parts(group: Group) -> tuple[int, ...]:
+    """Choices of every part of an action."""
+    assert isinstance(group.action, (Discrete, MultiDiscrete))
+    return group.action.parts
 
 
 @functools.lru_cache(maxsize=16)

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from covey.algorithms.matwm.agents import Agents
 from covey.algorithms.matwm.model import Networks, WorldModel
@@ -48,15 +49,18 @@ def world_model_loss(
     }
     team, accuracy = teammate_loss(nets, model, agents, batch, now, k_teammates)
     total = (
-        *(terms["recon"] + terms["reward"] + terms["cont"] + team,),
-        *(model.beta_dynamics * (terms["legal"] + terms["dynamics"]),),
-        *(model.beta_representation * terms["representation"],),
+        terms["recon"]
+        + terms["reward"]
+        + terms["cont"]
+        + team
+        + model.beta_dynamics * (terms["legal"] + terms["dynamics"])
+        + model.beta_representation * terms["representation"]
     )
     metrics = {f"shared_wm_{name}_loss": term for name, term in terms.items()}
-    metrics |= {"shared_wm_total_loss": sum(total), "shared_wm_kl_raw": masked_mean(raw, batch.follows)}
+    metrics |= {"shared_wm_total_loss": total, "shared_wm_kl_raw": masked_mean(raw, batch.follows)}
     if model.predicts(agents):
         metrics |= {"shared_wm_teammate_loss": team, "shared_wm_teammate_accuracy": accuracy}
-    return sum(total), metrics
+    return total, metrics
 
 
 def teammate_loss(
@@ -72,7 +76,7 @@ def teammate_loss(
     cache = nets.teammates.history.empty(*batch.steps.shape)  # type: ignore[union-attr]
     _, logits = nets.teammates.extend(cache, shown, batch.steps, 0, key)  # type: ignore[union-attr]
     chances = model.others(agents, logits, jnp.broadcast_to(batch.focal[:, None], batch.steps.shape))
-    has_part = jnp.array(agents.possible.any(-1)[agents.others])[batch.focal][:, None]
+    has_part = jnp.array(np.any(agents.possible, -1)[agents.others])[batch.focal][:, None]
     counts = batch.others_alive[..., None] & has_part & batch.steps[..., None, None]  # [Q, L, M - 1, P]
     error = -(agents.one_hot(batch.others) * chances).sum(-1)
     right = jnp.argmax(chances, -1) == batch.others

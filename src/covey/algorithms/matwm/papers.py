@@ -78,5 +78,5 @@ def matwm(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None =
     """MATWM: a transformer world model for teams (Deihim et al. 2025)."""
     if preset not in PRESETS:
         raise unknown("of the algorithm 'matwm' the preset", preset, PRESETS)
-    settings = {"imagination": _paper_imagination(spec.agents)} | PRESETS[preset]
+    settings: dict[str, Any] = {"imagination": _paper_imagination(spec.agents)} | PRESETS[preset]
     return MATWM(spec, groups or tuple(spec.groups), **settings)
