@@ -19,6 +19,11 @@ import pytest
 from covey.algorithms import ddpg, ppo, value
 from covey.algorithms.credit import Baseline
 from covey.algorithms.critics import Neighbors
+from covey.algorithms.matwm import MATWM, matwm
+from covey.algorithms.matwm.actor_critic import ActorCritic
+from covey.algorithms.matwm.model import WorldModel
+from covey.algorithms.matwm.replay import SequenceReplay
+from covey.algorithms.matwm.rule import Imagination
 from covey.algorithms.mean_field import ac as mean_ac
 from covey.algorithms.mean_field import q as mean_q
 from covey.algorithms.mean_field.field import Field
@@ -120,6 +125,36 @@ def field_row(alias: Callable[..., Any], *quick: str, worlds: tuple[str, ...] = 
     return Row(functools.partial(small_field, alias, **settings), quick, worlds=worlds)
 
 
+def small_matwm(spec: Spec) -> MATWM:
+    """The smallest one; rates are small because Adam's first steps are signs, to which rounding matters."""
+    model = WorldModel(
+        latents=2,
+        classes=3,
+        width=4,
+        layers=1,
+        heads=2,
+        feedforward=4,
+        dropout=0.0,
+        encoder_layers=1,
+        head_layers=1,
+        bins=5,
+        bound=2.0,
+        teammate_width=4,
+        teammate_layers=1,
+        lr=1e-5,
+    )
+    return dataclasses.replace(
+        matwm(spec, preset="tiny"),
+        model=model,
+        inner=ActorCritic(width=4, layers=1, bins=5, bound=2.0, lr=1e-5),
+        replay=SequenceReplay(capacity=128, sequences=4, length=3),
+        imagination=Imagination(batch=3, horizon=2, context=2),
+        history=2,
+        horizon=2,
+        warmup=0,
+    )
+
+
 def self_play_row(small: Callable[..., Any], alias: Callable[..., Any], home: str | None, **settings: Any) -> Row:
     def make(spec: Spec) -> SelfPlay:
         inner = small(functools.partial(alias, groups=("left",)), spec, **settings)
@@ -157,6 +192,7 @@ ALGORITHMS = {
     "ac": field_row(mean_ac.ac, "continuous"),
     "mfac": field_row(mean_ac.mfac, "graph"),
     "mf-ppo": field_row(mean_ac.mf_ppo, "continuous"),
+    "matwm": Row(small_matwm, ("discrete",), worlds=("discrete", "duel"), slow=True),
     "self-play-mfq": self_play_row(small_field, mean_q.mfq, "duel")._replace(slow=True),
     "self-play-mappo": self_play_row(small_ppo, ppo.mappo, None, units=4, sequence=2, burn_in=1),
     "mappo-pictures": picture_row(small_ppo, ppo.mappo, "pictures")._replace(slow=True),

@@ -29,7 +29,7 @@ algorithm, world, steps, out = sys.argv[1:]
 train(algorithm, world, steps=int(steps), seeds=2, out=out, resume=True, checkpoint_every_s=0.2, chunk=100, episodes=2,
       quiet=True)
 """
-DISCRETE = ("vdn", "qmix", "iql", "mfq")
+DISCRETE = ("vdn", "qmix", "iql", "mfq", "matwm")
 """Algorithms that choose from a few actions only."""
 QUICK = ("random", "toy/discrete")
 STEPS = 1500

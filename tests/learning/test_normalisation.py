@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from covey.learning.normalisation import unscaled
+from covey.learning.normalisation import no_percentiles, unscaled
 
 SEEN = jnp.array([1.0, 3.0, 5.0, 100.0])
 COUNTS = jnp.array([True, True, True, False])
@@ -49,3 +49,13 @@ def test_back_and_forth():
 def test_a_constant_does_not_blow_up():
     scale = unscaled().update(jnp.full(4, 2.0), COUNTS, 0.1)
     assert np.isfinite(np.asarray(scale.normalize(SEEN))).all()
+
+
+def test_percentiles_follow_the_range_of_what_they_see():
+    x = jnp.linspace(0.0, 100.0, 101)
+    first = no_percentiles().update(x, 0.99)
+    assert no_percentiles().scale == 1.0
+    np.testing.assert_allclose((first.low, first.high, first.scale), (5.0, 95.0, 90.0), rtol=1e-5)
+    second = first.update(2.0 * x, 0.99)
+    np.testing.assert_allclose((second.low, second.high), (5.05, 95.95), rtol=1e-5)
+    assert no_percentiles().update(x / 1000.0, 0.99).scale == 1.0  # small returns are not blown up

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from covey.learning.returns import gae
+from covey.learning.returns import gae, lambda_returns
 
 REWARD, VALUE = np.array([1.0, 2.0, 3.0]), np.array([0.5, 1.0, 1.5])
 FUTURE = np.array([1.0, 1.5, 2.0])
@@ -54,3 +55,16 @@ def test_agents_of_a_lane_have_their_own_futures():
     both = np.asarray(gae(wide[0], wide[1], wide[2], discount, last, 0.5, 0.5))[:, 0]
     assert both[:, 0] == pytest.approx(advantages([1, 1, 1], [False, False, True]))
     assert both[:, 1] == pytest.approx(REWARD - VALUE)
+
+
+def test_lambda_returns_are_the_naive_loop():
+    rng = np.random.default_rng(0)
+    reward, future = rng.normal(size=(2, 6)).astype(np.float32)
+    discount = 0.9 * np.array([1, 0.7, 0, 1, 1, 0.5], np.float32)  # the third step ends everything
+    for lam in (0.0, 0.6, 1.0):
+        expected, later = np.zeros(6), future[-1]
+        for t in reversed(range(6)):
+            expected[t] = later = reward[t] + discount[t] * ((1 - lam) * future[t] + lam * later)
+        found = lambda_returns(*map(jnp.asarray, (reward, discount, future)), lam)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert found[2] == reward[2]

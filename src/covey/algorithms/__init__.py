@@ -80,6 +80,11 @@ ALIASES: dict[str, Alias] = {
     "mf-ppo": Alias(
         "covey.algorithms.mean_field.ac:mf_ppo", "MF-AC with several steps on a rollout.", FIELD_PRESETS[:3]
     ),
+    "matwm": Alias(
+        "covey.algorithms.matwm:matwm",
+        "A transformer world model for all agents, in which each learns to act by imagining.",
+        (TUNED, "paper", "gpu-lite", "cpu", "tiny"),
+    ),
     "random": Alias("covey.algorithms.random:random", "Uniform over what is legal; learns nothing.", ("tuned",)),
 }
 

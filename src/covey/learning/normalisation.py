@@ -48,3 +48,29 @@ class Scale(NamedTuple):
 def unscaled() -> Scale:
     """Before anything was seen."""
     return Scale(jnp.float32(0), jnp.float32(0), jnp.float32(0))
+
+
+class Percentiles(NamedTuple):
+    """Running 5th and 95th percentiles of returns (Hafner et al. 2023: DreamerV3)."""
+
+    low: Any  # []
+    high: Any  # []
+    known: Any  # []  bool: was anything seen?
+
+    @property
+    def scale(self) -> Any:
+        """What returns are divided by: their range, or 1 where that is smaller."""
+        return jnp.maximum(self.high - self.low, 1.0)
+
+    def update(self, x: Any, decay: Any) -> Percentiles:
+        """With a batch `x` of any shape, of which the share 1 - `decay` counts; all of it, if it is the first."""
+        low, high = jnp.percentile(x, jnp.array([5.0, 95.0]))
+        rate = jnp.where(self.known, 1.0 - decay, 1.0)
+        return Percentiles(
+            self.low + rate * (low - self.low), self.high + rate * (high - self.high), jnp.ones_like(self.known)
+        )
+
+
+def no_percentiles() -> Percentiles:
+    """Before anything was seen."""
+    return Percentiles(jnp.float32(0), jnp.float32(0), jnp.bool_(False))

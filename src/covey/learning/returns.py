@@ -26,3 +26,20 @@ def gae(reward: Any, value: Any, future: Any, discount: Any, last: Any, gamma: A
         return advantage, advantage
 
     return jax.lax.scan(back, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)[1]
+
+
+def lambda_returns(reward: Any, discount: Any, future: Any, lam: Any) -> Any:
+    """λ-returns (Sutton 1988), [T, ...] -> [T, ...], where the last step bootstraps.
+
+    reward: earned by step t. discount: what the future is worth then, γ times the chance that there is one. future: V
+    of where step t led to.
+
+        G_t = r_t + d_t ((1 - λ) V_{t+1} + λ G_{t+1})        G_T = V_T
+    """
+
+    def back(later, xs):
+        reward, discount, future = xs
+        total = reward + discount * ((1.0 - lam) * future + lam * later)
+        return total, total
+
+    return jax.lax.scan(back, future[-1], (reward, discount, future), reverse=True)[1]
