@@ -65,6 +65,6 @@ def test_lambda_returns_are_the_naive_loop():
         expected, later = np.zeros(6), future[-1]
         for t in reversed(range(6)):
             expected[t] = later = reward[t] + discount[t] * ((1 - lam) * future[t] + lam * later)
-        found = lambda_returns(*map(jnp.asarray, (reward, discount, future)), lam)
+        found = lambda_returns(jnp.asarray(reward), jnp.asarray(discount), jnp.asarray(future), lam)
         np.testing.assert_allclose(found, expected, rtol=1e-5)
         assert found[2] == reward[2]
