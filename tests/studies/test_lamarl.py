@@ -244,6 +244,7 @@ def test_switches_differ_in_one_part():
     assert critic.width == SMALL["width"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.learner} on {case.environment}")
 def test_priors_elsewhere_are_rules_there(case):
     environment = environments.make(case.environment)
