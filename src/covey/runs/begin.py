@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 
+from covey.authored.reward import without_authored_reward
 from covey.core.errors import BadInput
 from covey.core.interrupts import interruptible
 from covey.core.loop import as_arguments, start, start_hosted
@@ -79,8 +80,9 @@ def begin(
         journal.cut(folder, -1)
     if config.hosted:
         return _begin_hosted(config, folder, saved, screen, trust)
-    if not type(config.environment).__module__.startswith("covey."):  # ours are held to it by the tests
-        demand_structure(config.environment)
+    own = without_authored_reward(config.environment)
+    if not type(own).__module__.startswith("covey."):  # ours are held to it by the tests
+        demand_structure(own)
     abstract = jax.eval_shape(partial(start, config.environment, config.algorithm, lanes=config.envs), config.keys)
     _show_memory(config, abstract, screen)
     if saved is None:

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import datetime
 import os
-import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +32,7 @@ from covey.runs.tables import Column, Table, give, reports
 from covey.studies.bench_swarm import swarm, swarm_torch
 from covey.studies.crowds import battle_stepping, neighbors, population, soldiers
 from covey.studies.peers import jaxmarl_stepping, ppo_training, workers
-from covey.studies.timing import Effort, Loop, Row, enough, in_turns, rate, row
+from covey.studies.timing import Effort, Loop, Row, beside_pytorch, enough, in_turns, rate, row
 
 QUICK = Effort(repeats=2, seconds=0.0, tiny=True)
 
@@ -154,8 +153,7 @@ def updates(effort: Effort) -> Iterator[Row]:
 
 
 def against_torch(effort: Effort) -> Iterator[Row]:
-    """PyTorch gets the number of threads that is fastest for it: two of them that wait for one another on a busy
-    machine are 10 times slower than one, and a ratio to that would flatter us."""
+    """Updates of MADDPG, beside PyTorch's."""
     from covey.studies.torch_maddpg import Maddpg, threads
 
     environment = environments.make("navigation")
@@ -166,16 +164,8 @@ def against_torch(effort: Effort) -> Iterator[Row]:
         ours(2)
         for form, stacked in (("agent by agent", False), ("agents stacked", True)):
             theirs = Maddpg(*shape, width, batch, stacked=stacked)
-            trials = {}
-            for count in sorted({1, cores()}):
-                with threads(count):
-                    trials[count] = statistics.median(rate(theirs, 1, effort))
-            best = max(trials, key=trials.__getitem__)
-            with threads(best):
-                counts = enough(ours, effort), enough(theirs, effort)
-                calls = [partial(call, count) for call, count in zip((ours, theirs), counts, strict=True)]
-                seconds = in_turns(calls, effort.repeats)
-            rates = [counts[0] * UPDATES / s for s in seconds[0]], [counts[1] / s for s in seconds[1]]
+            best, chunks, updates = beside_pytorch(ours, theirs, threads, effort)
+            rates = [UPDATES * x for x in chunks], updates
             case = f"maddpg, {width} units, batch {batch}, PyTorch {form}, threads {best}"
             yield row("torch", case, rates[1], "updates/s of PyTorch")
             yield row("torch", case, [a / b for a, b in zip(*rates, strict=True)], "times PyTorch's speed")

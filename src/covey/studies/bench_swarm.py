@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,10 +12,9 @@ import jax.numpy as jnp
 from covey import algorithms, environments
 from covey.algorithms import presets
 from covey.algorithms.ddpg import DDPG
-from covey.core.cores import cores
 from covey.core.settings import with_settings
 from covey.runs.guides import guide
-from covey.studies.timing import Effort, Loop, Row, enough, in_turns, rate, row
+from covey.studies.timing import Effort, Loop, Row, beside_pytorch, enough, in_turns, rate, row
 
 UPDATES = 16
 """Updates an environment step, so that stepping does not count."""
@@ -138,22 +136,14 @@ def _whole_runs(effort: Effort) -> Iterator[Row]:
 
 
 def swarm_torch(effort: Effort) -> Iterator[Row]:
-    """As `covey.studies.bench:against_torch`: PyTorch gets the number of threads that is fastest for it."""
+    """Updates of LAMARL, beside PyTorch's."""
     from covey.studies.torch_lamarl import Lamarl
     from covey.studies.torch_maddpg import threads
 
     ours, of = updating(effort)
     theirs = Lamarl(*of)
-    trials = {}
-    for count in sorted({1, cores()}):
-        with threads(count):
-            trials[count] = statistics.median(rate(theirs, 1, effort))
-    best = max(trials, key=trials.__getitem__)
-    with threads(best):
-        counts = enough(ours, effort), enough(theirs, effort)
-        calls = [partial(call, count) for call, count in zip((ours, theirs), counts, strict=True)]
-        seconds = in_turns(calls, effort.repeats)
-    rates = [counts[0] * UPDATES / s for s in seconds[0]], [counts[1] / s for s in seconds[1]]
+    best, chunks, updates = beside_pytorch(ours, theirs, threads, effort)
+    rates = [UPDATES * x for x in chunks], updates
     case = f"lamarl, batch of {of.rows} rows, {of.layers} x {of.width} units, PyTorch with threads {best}"
     yield row("swarm-torch", case, rates[0], "updates/s")
     yield row("swarm-torch", case, rates[1], "updates/s of PyTorch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import equinox as eqx
 import jax
 
 from covey.core.algorithm import Algorithm
+from covey.core.cores import cores
 from covey.core.loop import as_arguments, compiled, start
 from covey.core.mesh import place
 from covey.core.program import program
@@ -97,6 +99,29 @@ def rate(call: Callable[[int], Any], each: float, effort: Effort) -> list[float]
     """How many a second in every repeat, when an iteration counts for `each`."""
     iterations = enough(call, effort)
     return [iterations * each / seconds for seconds in in_turns([partial(call, iterations)], effort.repeats)[0]]
+
+
+def beside_pytorch(
+    ours: Callable[[int], Any],
+    theirs: Callable[[int], Any],
+    threads: Callable[[int], contextlib.AbstractContextManager[None]],
+    effort: Effort,
+) -> tuple[int, list[float], list[float]]:
+    """In turns: the threads that PyTorch was given, and the calls per second of ours and of theirs.
+
+    PyTorch gets the number of threads that is fastest for it: two of them that wait for one another on a busy machine
+    are 10 times slower than one, and a ratio to that would flatter us.
+    """
+    trials = {}
+    for count in sorted({1, cores()}):
+        with threads(count):
+            trials[count] = statistics.median(rate(theirs, 1, effort))
+    best = max(trials, key=trials.__getitem__)
+    with threads(best):
+        counts = enough(ours, effort), enough(theirs, effort)
+        calls = [partial(call, count) for call, count in zip((ours, theirs), counts, strict=True)]
+        seconds = in_turns(calls, effort.repeats)
+    return best, [counts[0] / s for s in seconds[0]], [counts[1] / s for s in seconds[1]]
 
 
 def row(bench: str, case: str, values: float | Sequence[float], unit: str) -> Row:
