@@ -229,6 +229,25 @@ def test_environments_outside_jax(home):
         covey.train("iddpg", environment, steps=4, reward="authored/near", quiet=True)
 
 
+class StateAlone:
+    """`navigation`, whose `reset` forgets what agents see."""
+
+    def __init__(self):
+        self.inner = covey.make("navigation")
+        self.spec = self.inner.spec
+
+    def reset(self, key):
+        return self.inner.reset(key)[0]
+
+    def step(self, key, state, action):
+        return self.inner.step(key, state, action)
+
+
+def test_an_environment_that_breaks_its_spec(home):
+    with pytest.raises(BadInput, match="'StateAlone' cannot be trained in: `reset` returned a"):
+        covey.train("iddpg", StateAlone(), steps=4, reward="authored/near", quiet=True)
+
+
 @pytest.mark.parametrize("entry", ["near", ["near"], {"near": "abc"}, {"near": "../" * 10}, {1: "0" * 64}])
 def test_digests_that_are_none(entry, run):
     document = yaml.safe_load((run / "config.yaml").read_text())

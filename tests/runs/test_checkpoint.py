@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from covey.core.errors import BadInput
+from covey.core.loop import Score, Total
 from covey.core.types import Run, TimeStep
 from covey.runs import checkpoint
 from covey.runs.checkpoint import Identity
@@ -151,6 +152,19 @@ def test_refuses_what_does_not_fit(tmp_path):
     del other.agent["w"]
     with pytest.raises(BadInput, match="absent here"):
         checkpoint.restore(saved, other)
+
+
+def test_measures_of_the_environment_may_come_and_go(tmp_path):
+    def scored(**measures):
+        totals = {name: Total(jnp.full(2, value), jnp.ones(2)) for name, value in measures.items()}
+        return a_run(1)._replace(score=Score({}, jnp.zeros(2, jnp.int32), totals))
+
+    checkpoint.save(tmp_path, scored(kept=5.0, gone=6.0), WHOSE, {}, {})
+    run = checkpoint.restore(found(tmp_path), jax.eval_shape(lambda: scored(kept=0.0, new=0.0)))
+    measure = run.score.measure
+    assert sorted(measure) == ["kept", "new"]
+    assert np.asarray(measure["kept"].sum).tolist() == [5.0, 5.0]
+    assert np.asarray(measure["new"].sum).tolist() == np.asarray(measure["new"].count).tolist() == [0.0, 0.0]
 
 
 def test_arrays_that_are_not_what_they_are_said_to_be(tmp_path):

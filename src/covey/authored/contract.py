@@ -18,6 +18,7 @@ from covey.authored.program import Program, Type
 from covey.authored.refusal import Refused
 from covey.core.errors import BadInput, unknown
 from covey.core.optional import offered
+from covey.core.structure import demand_structure_of_others
 from covey.core.types import Box, Field, Group, Space, Spec, Splits, action_size
 from covey.nn.heads import Head
 
@@ -207,9 +208,10 @@ def _constants(environment: Any, name: str) -> tuple[tuple[str, float], ...]:
 
 
 def _shown(environment: Any) -> Any:
-    """A time step of an environment; abstract where it is written in JAX."""
+    """A time step of an environment; abstract where it is written in JAX, and BadInput where it breaks its spec."""
     if hasattr(environment, "lanes"):
         return environment.reset()
+    demand_structure_of_others(environment)
     return jax.eval_shape(environment.reset, jax.random.key(0))[1]
 
 

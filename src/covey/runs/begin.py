@@ -17,7 +17,7 @@ from covey.core.loop import as_arguments, start, start_hosted
 from covey.core.mesh import place
 from covey.core.optional import offered
 from covey.core.registry import conform
-from covey.core.structure import demand_structure
+from covey.core.structure import demand_structure_of_others
 from covey.core.types import Run
 from covey.learning.buffer import Buffer, end_episodes
 from covey.runs import checkpoint, journal, memory
@@ -80,9 +80,7 @@ def begin(
         journal.cut(folder, -1)
     if config.hosted:
         return _begin_hosted(config, folder, saved, screen, trust)
-    own = without_authored_reward(config.environment)
-    if not type(own).__module__.startswith("covey."):  # ours are held to it by the tests
-        demand_structure(own)
+    demand_structure_of_others(without_authored_reward(config.environment))
     abstract = jax.eval_shape(partial(start, config.environment, config.algorithm, lanes=config.envs), config.keys)
     _show_memory(config, abstract, screen)
     if saved is None:

@@ -37,6 +37,9 @@ CHECKPOINTS, POLICIES = "checkpoints", "policies"
 
 ASIDE = ".writing"
 
+MEASURES = ".score.measure"
+"""Sums over the running episode of what an environment measures."""
+
 GONE = ("whole_episode",)
 """Fields that records had once. What they said now stands in others (`upgrade` of the record)."""
 
@@ -333,15 +336,20 @@ def restore(saved: Saved, abstract: Any, part: str = "") -> Any:
     """The pytree in `saved`, shaped like `abstract` (of `jax.eval_shape`).
 
     part: the name of one field of the run (such as "agent"), to restore that alone, or as much of it as `abstract`
-    has; `abstract` is then that field's.
+    has; `abstract` is then that field's. An environment may have other measures by now: new ones begin at 0 in the
+    running episode, and those that are gone are left out.
     """
     prefix = f".{part}" if part else ""
     wanted = {prefix + name: leaf for name, leaf in flat(abstract).items()}
-    shapes = {n: s for n, s in saved.about["shapes"].items() if n in wanted or not part}
+    there = saved.about["shapes"]
+    fresh = {n: jnp.zeros(x.shape, x.dtype) for n, x in wanted.items() if n.startswith(MEASURES) and n not in there}
+    wanted = {name: leaf for name, leaf in wanted.items() if name not in fresh}
+    shapes = {n: s for n, s in there.items() if n in wanted or not (part or n.startswith(MEASURES))}
     _demand_same_shapes(saved, shapes, _shapes(wanted))
     try:
         arrays = _read_arrays(saved.folder / "run", wanted) if wanted else {}
         _demand_same_shapes(saved, _shapes(arrays), _shapes(wanted))
+        arrays |= fresh
         arrays, kinds = ({n.removeprefix(prefix): x for n, x in by.items()} for by in (arrays, saved.about["keys"]))
         return unflat(arrays, abstract, kinds)
     except BadInput:

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from covey import algorithms, environments
 from covey.algorithms import presets
 from covey.algorithms.ddpg import DDPG
-from covey.core.settings import with_settings
 from covey.runs.guides import guide
+from covey.studies.lamarl.common import learner
 from covey.studies.timing import Effort, Loop, Row, beside_pytorch, enough, in_turns, rate, row
 
 UPDATES = 16
@@ -62,18 +62,12 @@ def sizes(environment: Any, algorithm: DDPG) -> Sizes:
     return Sizes(rows, group.obs_size, len(group.action.low), algorithm.width, algorithm.layers)
 
 
-def lamarl(environment: Any, **settings: Any) -> DDPG:
-    """With the settings that were found for `assembly`, and some changed."""
-    found: Any = with_settings(algorithms.make("lamarl", environment, preset="assembly"), settings, "lamarl")
-    return found.with_guides(partial(guide, environment))
-
-
 def updating(effort: Effort) -> tuple[Loop, Sizes]:
     """Training that hardly does anything but updates, warm, with batches and networks of the paper's sizes."""
     environment = environments.make("assembly", robots=4 if effort.tiny else 30)
     small = {"width": 8, "critic.width": 8, "replay.batch": 2} if effort.tiny else {}
     often = {"updates": UPDATES, "horizon": 1, "warmup": 0, "replay.capacity": 2000}
-    algorithm = lamarl(environment, **often, **small)
+    algorithm = learner(environment, **often, **small).with_guides(partial(guide, environment))
     loop = Loop(environment, algorithm)
     loop(2)  # the replay needs two steps before the first update
     return loop, sizes(environment, algorithm)
@@ -125,7 +119,7 @@ def _whole_runs(effort: Effort) -> Iterator[Row]:
     yield row("swarm", f"assembly, {lanes} lanes", rate(stepping, lanes, effort), "environment steps/s")
     found = presets.FOUND["lamarl", "assembly"]
     small = {"width": 8, "critic.width": 8, "replay.capacity": 400, "replay.batch": 2} if effort.tiny else {}
-    algorithm = lamarl(environment, **small)
+    algorithm = learner(environment, **small).with_guides(partial(guide, environment))
     training = Loop(environment, algorithm, lanes=found.envs)
     training(2)
     speed = rate(training, found.envs * algorithm.horizon, effort)

@@ -20,6 +20,7 @@ from covey.studies.lamarl.common import (
     learn,
     per_seed,
     play_rule,
+    say_plan,
     scale,
     stage,
 )
@@ -32,9 +33,6 @@ WITH, WITHOUT = "with the prior", "without"
 
 PUBLISHED = 1.859
 """The mean gain in sample efficiency over shapes that the paper's abstract reports, 185.9 %."""
-
-RATE = 330.0
-"""Environment steps a second of one learner with its updates, on two cores, for the plan."""
 
 Curves = dict[str, np.ndarray]
 """By shape, unevenness at the end of an episode [P, S]."""
@@ -50,8 +48,8 @@ class Threshold(NamedTuple):
 def prior_ablation(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """LAMARL with and without its prior, all else equal: episodes of training until M2 stays below a threshold.
 
-    The paper's own ablation also changes the reward, from the written one to a manual one; here both learn from the
-    written one.
+    The paper's own ablation also changes the reward, from the written one to a manual one. Here both learn from the
+    written one; `lamarl/shapes` has the other two.
     """
     size = scale(quick)
     say("Predictions: without the prior it takes more than 2.859 times as many episodes (a gain above 185.9 %), and so")
@@ -87,8 +85,7 @@ def prior_ablation(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
 
 def trained_both(size: Scale, seeds: int, out: Path, say: Say) -> dict[str, Learned]:
     """The learners with and without the prior, trained or found in `out`."""
-    hours = 2 * seeds * size.steps / RATE / 3600
-    say(f"plan: {2 * seeds * size.steps:,} environment steps, about {hours:.1f} h on two cores; runs are in {out}")
+    say_plan(2, size, seeds, out, say)
     return {
         WITH: learn(WITH, size, out, seeds, say),
         WITHOUT: learn(WITHOUT, size, out, seeds, say, prior=NOBODY),

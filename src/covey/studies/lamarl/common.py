@@ -31,6 +31,10 @@ UNEVENNESS = "world/final_unevenness"
 """M2 of the paper, at the end of an episode."""
 
 
+RATE = 1000.0
+"""Environment steps a second of one learner of 30 robots with its updates, on two cores, for the plan."""
+
+
 class Scale(NamedTuple):
     """How large a study is."""
 
@@ -52,6 +56,12 @@ def scale(quick: bool) -> Scale:
     if quick:
         return Scale(robots=6, steps=640, envs=4, kept=4, episodes=1, length=30)
     return Scale(robots=30, steps=found.steps, envs=found.envs, kept=30, episodes=2, length=300)
+
+
+def say_plan(learners: int, size: Scale, seeds: int, out: Path, say: Say) -> None:
+    """How long so many learners take."""
+    steps = learners * seeds * size.steps
+    say(f"plan: {steps:,} environment steps, about {steps / RATE / 3600:.1f} h on two cores; runs are in {out}")
 
 
 def learner(environment: Any, **settings: Any) -> DDPG:
@@ -98,13 +108,13 @@ def _kept(folder: Path, step: int) -> checkpoint.Saved:
     return saved
 
 
-def learn(label: str, size: Scale, out: Path, seeds: int, say: Say, **settings: Any) -> Learned:
+def learn(label: str, size: Scale, out: Path, seeds: int, say: Say, *, reward: str = "llm", **settings: Any) -> Learned:
     """Train a learner with some settings changed, one seed after the other, in `out/<label>/seed-<k>`; what is there is
-    not trained again.
+    not trained again. `reward` is that of `assembly` in training.
 
     One program for all seeds takes longer on CPUs, because networks of several seeds are no plain matrix products.
     """
-    options = {"robots": size.robots}
+    options: dict[str, Any] = {"robots": size.robots} | ({} if reward == "llm" else {"reward": reward})
     environment = environments.make("assembly", **options)
     algorithm = learner(environment, **settings)
     folders = []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from covey import algorithms
+from covey.algorithms.prior import NOBODY
 from covey.environments.assembly import Assembly
 from covey.environments.assembly.shapes import PAPER, bank
 from covey.runs.episode import record
@@ -22,15 +23,21 @@ from covey.studies.lamarl.common import (
     Learned,
     Scale,
     Stage,
+    learn,
     per_seed,
     play_learned,
     play_rule,
+    say_plan,
     scale,
     stage,
 )
 from covey.studies.saying import Say, verdict
 from covey.studies.statistics import Interval, difference, mean
 from covey.studies.trials import Cell, write_table
+
+MANUAL, MDR = "manual reward", "manual reward without"
+"""Learners with the reward that the published code has switched on, with the prior and without it. The paper calls the
+last one MDR."""
 
 RULES = ("random", "prior", "mean-shift")
 
@@ -50,26 +57,37 @@ Played = Mapping[str, Values]
 
 
 def shapes(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
-    """LAMARL, the same without its prior, and rules on all shapes; then other numbers of robots, and unseen shapes.
+    """LAMARL, the same without its prior, with the manual reward or both, and rules on all shapes; then other numbers
+    of robots, and unseen shapes.
 
-    The learners are those of `lamarl/prior-ablation`: trained in its folder, if they are not there yet.
+    Two learners are those of `lamarl/prior-ablation`. All are trained in its folder, if they are not there yet.
     """
     size = scale(quick)
     say("Predictions: LAMARL's M2 is at most mean-shift's, its M1 at least 90 % of the packing bound, all robots")
     say(
         "enter, and fewer collide than with mean-shift. The same is true of shapes and of numbers of robots that it was"
     )
-    say("not trained with, as long as the packing bound allows the radius of training.")
-    learners = trained_both(size, seeds, of_ablation(out), say)
+    say("not trained with, as long as the packing bound allows the radius of training. With the manual reward robots")
+    say("spread more evenly and fewer collide than with the written one.")
+    learners = trained_all(size, seeds, of_ablation(out), say)
     on = stage(robots=size.robots, time_limit=size.length)
     played = {rule: play_rule(on, rule, seeds, size.episodes) for rule in RULES}
     played |= {label: play_learned(on, learned, size.episodes) for label, learned in learners.items()}
     compare(played, on, size, out)
     judge_sentences(played, f"{size.robots} robots, all shapes", say)
-    say(f"picture: {save(pictures(on, learners[WITH]), out / 'assembly-shapes.png')}")
+    judge_rewards(played[MANUAL], played[WITH], say)
+    say(f"picture: {save(pictures(on, learners), out / 'assembly-shapes.png')}")
     best = f"{learners[WITH].folders[0]}@{learners[WITH].steps[-1]}"
     say(f"film: {render(best, out / 'assembly-lamarl.gif')[0]}")
-    zero_shot(learners[WITH], size, seeds, quick, out, say)
+    zero_shot({label: learners[label] for label in (WITH, MANUAL)}, size, seeds, quick, out, say)
+
+
+def trained_all(size: Scale, seeds: int, out: Path, say: Say) -> dict[str, Learned]:
+    """The learners with either reward, with and without the prior, trained or found in `out`."""
+    both = trained_both(size, seeds, out, say)
+    say_plan(2, size, seeds, out, say)
+    manual = learn(MANUAL, size, out, seeds, say, reward="manual")
+    return both | {MANUAL: manual, MDR: learn(MDR, size, out, seeds, say, reward="manual", prior=NOBODY)}
 
 
 def of_ablation(out: Path) -> Path:
@@ -117,6 +135,13 @@ def judge_sentences(played: Mapping[str, Played], where: str, say: Say) -> None:
     )
 
 
+def judge_rewards(manual: Played, written: Played, say: Say) -> None:
+    """What another reward changes."""
+    for sentence, metric, digits in (("more even", UNEVENNESS, 1), ("fewer collide", COLLIDED, 3)):
+        apart = difference(per_seed(manual, metric), per_seed(written, metric))
+        verdict(say, f"{sentence} with the manual reward", at_most(apart, 0.0), f"difference {apart.text(digits)}")
+
+
 def at_most(found: Interval, level: float) -> bool | None:
     """Is all of an interval below a level? None where it holds the level."""
     above = found.above(level)
@@ -127,9 +152,9 @@ def at_most(found: Interval, level: float) -> bool | None:
 # Other regions, other swarms
 
 
-def zero_shot(learned: Learned, size: Scale, seeds: int, quick: bool, out: Path, say: Say) -> None:
+def zero_shot(learners: Mapping[str, Learned], size: Scale, seeds: int, quick: bool, out: Path, say: Say) -> None:
     """What was learned, with other numbers of robots and on shapes that it never saw."""
-    radius = learned.environment.radius
+    radius = learners[WITH].environment.radius
     cases = [(robots, PAPER) for robots in ((4, 12) if quick else SWARMS)] + [(size.robots, UNSEEN)]
     rows: list[list[Cell]] = []
     titles = ["robots", "radius", "shapes", "algorithm", *METRICS]
@@ -139,7 +164,7 @@ def zero_shot(learned: Learned, size: Scale, seeds: int, quick: bool, out: Path,
             say(f"{robots} robots of radius {radius:g} do not fit into all of {', '.join(names)}: {fits:g} there")
         on = stage(names, robots=robots, time_limit=size.length, collision_radius=fits)
         played = {rule: play_rule(on, rule, seeds, size.episodes) for rule in ("prior", "mean-shift")}
-        played[WITH] = play_learned(on, learned, size.episodes)
+        played |= {label: play_learned(on, learned, size.episodes) for label, learned in learners.items()}
         which = "those of training" if names == PAPER else ", ".join(names)
         for label, values in played.items():
             found = [mean(per_seed(values, metric)) for metric in METRICS.values()]
@@ -158,13 +183,13 @@ def largest_radius(robots: int, names: Sequence[str]) -> float:
 # Pictures
 
 
-def pictures(on: Stage, learned: Learned) -> Any:
-    """Where robots are in the end: rows for two rules and the learner's first seed, a column for each shape."""
-    policy = load(learned.folders[0], step=learned.steps[-1]).transferred(on.environment)
+def pictures(on: Stage, learners: Mapping[str, Learned]) -> Any:
+    """Where robots are in the end: rows for two rules and the first seeds of two learners, a column for each shape."""
     rows = {
         "prior": _rule(on.environment, "prior"),
         "mean-shift": _rule(on.environment, "mean-shift"),
-        "LAMARL": policy,
+        "LAMARL": _first(on, learners[WITH]),
+        "manual reward": _first(on, learners[MANUAL]),
     }
     figure = blank(2.2 * len(on.shapes), 2.35 * len(rows))
     grid = figure.subplots(len(rows), len(on.shapes), squeeze=False)
@@ -180,6 +205,11 @@ def pictures(on: Stage, learned: Learned) -> Any:
             spread, bad = found["unevenness"], found["collided"]
             axes.set_title(f"{name}, {shape}: M2 {spread:.0f}, collided {bad:.0%}", fontsize=7.5, loc="left")
     return figure
+
+
+def _first(on: Stage, learned: Learned) -> Policy:
+    """What a learner's first seed has learned, on a stage."""
+    return load(learned.folders[0], step=learned.steps[-1]).transferred(on.environment)
 
 
 def _rule(environment: Assembly, name: str) -> Policy:
