@@ -49,7 +49,7 @@ def prior_ablation(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """LAMARL with and without its prior, all else equal: episodes of training until M2 stays below a threshold.
 
     The paper's own ablation also changes the reward, from the written one to a manual one. Here both learn from the
-    written one; `lamarl/shapes` has the other two.
+    written one. `lamarl/shapes` also has one with the prior and the manual reward.
     """
     size = scale(quick)
     say("Predictions: without the prior it takes more than 2.859 times as many episodes (a gain above 185.9 %), and so")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from covey import algorithms
-from covey.algorithms.prior import NOBODY
 from covey.environments.assembly import Assembly
 from covey.environments.assembly.shapes import PAPER, bank
 from covey.runs.episode import record
@@ -35,9 +34,8 @@ from covey.studies.saying import Say, verdict
 from covey.studies.statistics import Interval, difference, mean
 from covey.studies.trials import Cell, write_table
 
-MANUAL, MDR = "manual reward", "manual reward without"
-"""Learners with the reward that the published code has switched on, with the prior and without it. The paper calls the
-last one MDR."""
+MANUAL = "manual reward"
+"""The learner with the prior, and with the reward that the published code has switched on."""
 
 RULES = ("random", "prior", "mean-shift")
 
@@ -57,8 +55,8 @@ Played = Mapping[str, Values]
 
 
 def shapes(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
-    """LAMARL, the same without its prior, with the manual reward or both, and rules on all shapes; then other numbers
-    of robots, and unseen shapes.
+    """LAMARL, the same without its prior or with the manual reward, and rules on all shapes; then other numbers of
+    robots, and unseen shapes.
 
     Two learners are those of `lamarl/prior-ablation`. All are trained in its folder, if they are not there yet.
     """
@@ -83,11 +81,10 @@ def shapes(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
 
 
 def trained_all(size: Scale, seeds: int, out: Path, say: Say) -> dict[str, Learned]:
-    """The learners with either reward, with and without the prior, trained or found in `out`."""
+    """The learners, trained or found in `out`."""
     both = trained_both(size, seeds, out, say)
-    say_plan(2, size, seeds, out, say)
-    manual = learn(MANUAL, size, out, seeds, say, reward="manual")
-    return both | {MANUAL: manual, MDR: learn(MDR, size, out, seeds, say, reward="manual", prior=NOBODY)}
+    say_plan(1, size, seeds, out, say)
+    return both | {MANUAL: learn(MANUAL, size, out, seeds, say, reward="manual")}
 
 
 def of_ablation(out: Path) -> Path:
