@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import pytest
 
 import covey
-from covey import cli
+from covey import algorithms, cli
 from covey.core.errors import BadInput
 from covey.core.registry import locate
 from covey.environments.routing.readers import GRAMMARS, read
+from covey.runs.guides import guide
 
 ROOT = Path(covey.__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -175,3 +178,60 @@ def test_the_examples_of_file_grammars_are_read(grammar, tmp_path):
     beside = [name for name, _ in examples[1:]]
     assert (matrices is not None) == ("sndlib" in grammar or any(name != "tunnels.txt" for name in beside))
     assert (tunnels is not None) == ("tunnels.txt" in beside)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sentences and tables
+
+
+def sentences() -> list[str]:
+    """Every text in the source, what is filled in left out: "\0" stands in its place."""
+
+    def text(node: ast.expr) -> str:
+        match node:
+            case ast.Constant(value=str(value)):
+                return value
+            case ast.JoinedStr(values=values):
+                return "".join(text(value) for value in values)
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return text(left) + text(right)
+        return "\0"
+
+    modules = [ast.parse(path.read_text()) for path in (ROOT / "src").rglob("*.py")]
+    kinds = (ast.Constant, ast.JoinedStr, ast.BinOp)
+    return [text(node) for module in modules for node in ast.walk(module) if isinstance(node, kinds)]
+
+
+def test_sentences_of_the_troubleshooting_page_are_covey_s():
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    quoted = re.findall(r"^\| `([^`]*\.\.\.[^`]*|the [^`]+)` \|", page, re.MULTILINE)
+    assert len(quoted) >= 17
+    source = sentences()
+    for sentence in quoted:
+        pattern = re.compile(".*".join(re.escape(piece.strip()) for piece in sentence.split("...")), re.DOTALL)
+        assert any(pattern.search(text) for text in source), sentence
+
+
+WORKS_IN = {"boxes": "navigation", "splits": "routing/small", "discrete": "toy/discrete", "pictures": "toy/pictures"}
+
+
+def plays(algorithm: str, environment: str) -> bool:
+    made = covey.make(environment)
+    try:
+        rule = algorithms.make(algorithm, made).with_guides(partial(guide, made))
+        jax.eval_shape(partial(rule.init, lanes=2), jax.random.key(0))
+    except BadInput:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WORKS_IN)
+def test_the_table_of_what_works_where(kind):
+    page = (ROOT / "docs/which-algorithm.md").read_text()
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+    head = next(line for line in lines if line[0] == "algorithm")
+    rows = [line for line in lines[lines.index(head) + 2 :] if len(line) == len(head)]
+    said = {id: row[head.index(kind)] == "yes" for row in rows for id in re.findall(r"`([\w-]+)`", row[0])}
+    assert set(said) == set(algorithms.ALIASES)
+    assert said == {id: plays(id, WORKS_IN[kind]) for id in said}
