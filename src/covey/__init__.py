@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from covey.environments import make
     from covey.environments.pettingzoo import to_pettingzoo
     from covey.runs.evaluate import evaluate
+    from covey.runs.learning_curves import plot
     from covey.runs.policy import load
     from covey.runs.train import train
 
-__all__ = ["__version__", "evaluate", "load", "make", "to_pettingzoo", "train"]
+__all__ = ["__version__", "evaluate", "load", "make", "plot", "to_pettingzoo", "train"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when JAX is imported; what really fails is raised
 
@@ -33,6 +34,7 @@ _HOMES = {
     "train": "covey.runs.train",
     "load": "covey.runs.policy",
     "evaluate": "covey.runs.evaluate",
+    "plot": "covey.runs.learning_curves",
 }
 
 

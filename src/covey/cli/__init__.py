@@ -29,6 +29,7 @@ COMMANDS: dict[str, Command] = {
     "train": Command("covey.cli.train:train", "train an algorithm in an environment, or go on with a run"),
     "evaluate": Command("covey.cli.trained:evaluate", "play a run's final evaluation again"),
     "render": Command("covey.cli.trained:render", "an episode of a run as a film (.gif) or a page (.html)"),
+    "plot": Command("covey.cli.trained:plot", "learning curves of runs (.png, .svg, .pdf)"),
     "compare": Command("covey.cli.trained:compare", "runs and rules side by side on the same episodes"),
     "tournament": Command("covey.cli.trained:tournament", "runs and rules against each other, on both sides"),
     "author": Command("covey.cli.author:author", "a prior and a reward from a sentence, by a model or by hand"),

@@ -1,4 +1,4 @@
-"""`covey evaluate`, `covey render`, `covey compare` and `covey tournament`: what to do with runs."""
+"""`covey evaluate`, `render`, `plot`, `compare` and `tournament`: what to do with runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -93,6 +93,41 @@ def render(args: list[str]) -> int:
     use_compilation_cache()
     how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "credit", "agent", "fps", "trust")}
     print("\n".join(str(path) for path in render(folder, asked.out, **how)))
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class PlotArguments:
+    """Learning curves: a metric over environment steps, a line for each run, with its 95 % interval over seeds.
+
+    Examples:
+      covey plot runs/first runs/second
+      covey plot runs/first --metric world/mlu --kind train --out mlu.pdf
+    """
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN", help_behavior_hint="")] = ()
+    """Run folders."""
+    metric: Annotated[str, arg(metavar="NAME")] = "return/team_sum"
+    """A name of `metrics.jsonl`."""
+    kind: Annotated[
+        Literal["evaluation", "train"] | None,
+        arg(metavar="evaluation|train", help_behavior_hint="(default: evaluation where every run has two, else train)"),
+    ] = None
+    """Greedy episodes, or what happened while exploring."""
+    title: Annotated[str, arg(metavar="TEXT", help_behavior_hint="(default: the environment)")] = ""
+    """What stands above."""
+    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/plots/METRIC.png)")] = None
+    """A .png, .svg or .pdf file."""
+
+
+def plot(args: list[str]) -> int:
+    """`covey plot`."""
+    asked = parse(PlotArguments, args, "plot")
+    from covey.runs.figures import save
+    from covey.runs.learning_curves import plot
+
+    figure = plot(*asked.runs, metric=asked.metric, kind=asked.kind, title=asked.title)
+    print(save(figure, asked.out or asked.runs[0] / "plots" / f"{asked.metric.replace('/', '-')}.png"))
     return 0
 
 

@@ -15,13 +15,12 @@ import numpy as np
 from covey import algorithms
 from covey.core.algorithm import Algorithm
 from covey.core.environment import evaluation_world
-from covey.runs import journal, tables
+from covey.runs import journal, plots, tables
 from covey.runs.compare import LEARNER, knows
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys, player
 from covey.runs.policy import load
 from covey.runs.train import train
-from covey.studies import plots
 from covey.studies.statistics import Interval, mean
 
 

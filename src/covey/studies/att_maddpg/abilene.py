@@ -17,8 +17,8 @@ from covey.environments.routing.rules import ecmp_mlu
 from covey.learning.exploration import Gaussian
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear
+from covey.runs import plots
 from covey.runs.policy import load
-from covey.studies import plots
 from covey.studies.alignment import alignment, foresight
 from covey.studies.att_maddpg.common import RATE, named, say_difference, scaled
 from covey.studies.saying import Say, say_plan

@@ -12,7 +12,7 @@ from covey.algorithms import ddpg
 from covey.learning.exploration import OrnsteinUhlenbeck
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear
-from covey.studies import plots
+from covey.runs import plots
 from covey.studies.att_maddpg.common import RATE, named, say_difference, scaled
 from covey.studies.saying import Say, say_plan
 from covey.studies.statistics import order

@@ -8,8 +8,8 @@ from typing import Any
 
 from covey import environments
 from covey.algorithms.critics import AttentionHeads, Heads
+from covey.runs import plots
 from covey.runs.render import render
-from covey.studies import plots
 from covey.studies.att_maddpg.common import (
     RATE,
     ROUTING_COLUMNS,

@@ -13,7 +13,7 @@ from covey.algorithms.credit import Baseline, Marginal, Trajectory
 from covey.algorithms.ppo import PPO
 from covey.learning.targets import constant
 from covey.nn import mixers
-from covey.studies import plots
+from covey.runs import plots
 from covey.studies.credit.common import (
     ratio,
     reached_text,

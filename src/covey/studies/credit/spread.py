@@ -15,8 +15,8 @@ from covey.algorithms import ppo, value
 from covey.algorithms.credit import Baseline, Credit, Marginal, Seed, Trajectory
 from covey.learning.targets import Linear, constant
 from covey.nn.mixers import Free, Monotone
+from covey.runs import plots
 from covey.runs.policy import open_run
-from covey.studies import plots
 from covey.studies.credit.common import (
     ratio,
     reached_text,

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covey.algorithms.prior import NOBODY
+from covey.runs import plots
 from covey.runs.policy import transferred
-from covey.studies import plots
 from covey.studies.lamarl.common import (
     UNEVENNESS,
     Learned,

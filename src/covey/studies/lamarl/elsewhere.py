@@ -11,7 +11,7 @@ import numpy as np
 from covey import algorithms, environments
 from covey.core.algorithm import Algorithm
 from covey.core.settings import with_settings
-from covey.studies import plots
+from covey.runs import plots
 from covey.studies.att_maddpg.abilene import on_abilene
 from covey.studies.saying import Say, verdict
 from covey.studies.statistics import difference, within

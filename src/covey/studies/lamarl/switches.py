@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from covey import environments
-from covey.studies import plots
+from covey.runs import plots
 from covey.studies.lamarl.common import UNEVENNESS, learner
 from covey.studies.saying import Say, say_plan, verdict
 from covey.studies.statistics import Interval, difference, within

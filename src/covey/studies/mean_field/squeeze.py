@@ -18,7 +18,7 @@ from covey.algorithms.mean_field.means import Everybody
 from covey.algorithms.mean_field.networks import Network, Tabular
 from covey.core.algorithm import Algorithm
 from covey.learning.targets import Linear, constant
-from covey.studies import plots
+from covey.runs import plots
 from covey.studies.saying import Say, verdict
 from covey.studies.statistics import Interval, mean
 from covey.studies.sweep import swept

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from covey.core.errors import BadInput
-from covey.studies import plots
+from covey.runs import plots
 
 X = np.linspace(0, 1000, 12)
 RNG = np.random.default_rng(0)
