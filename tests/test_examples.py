@@ -20,7 +20,8 @@ def test_there_are_six():
 def test_an_example_is_short_and_says_what_it_shows(path):
     lines = path.read_text().splitlines()
     assert len(lines) <= 40
-    assert lines[0].startswith('"""') and lines[0].endswith('"""')
+    assert lines[0].startswith('"""')
+    assert lines[0].endswith('"""')
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from covey.core.errors import BadInput
+from covey.core.moved import now_at
 from covey.core.types import STEP_LIMIT
 from covey.runs.files import sync, sync_tree, writing
 
@@ -320,6 +321,7 @@ def check(saved: Saved, identity: Identity) -> None:
             )
     for name, value in was.settings.items():  # what is new since then has its default, and is no difference
         now = identity.settings.get(name, "absent")
+        value = f'"{now_at(value[1:-1])}"' if value.startswith('"') else value  # a text, as JSON
         if now != value and name.rpartition(".")[2] not in GONE:
             raise BadInput(
                 f"the checkpoint {saved.folder} was made with {name} = {_short(value)}, and now it is {_short(now)}: "

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 
 from covey.core.errors import BadInput, unknown
+from covey.core.moved import now_at
 from covey.core.registry import conform, hints_of, is_record, locate
 from covey.core.types import Spec, Table
 
@@ -130,11 +131,11 @@ def _path(thing: Any, where: str) -> str:
 
 
 def imports(tree: Any) -> Iterator[str]:
-    """Every `package.module:name` that `decode` would import."""
+    """Every `package.module:name` that `decode` would import, where it is now."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for name, part in items:
         if name in ("type", "function") and isinstance(part, str):
-            yield part
+            yield now_at(part)
         yield from imports(part)
 
 
@@ -150,7 +151,7 @@ def decode(tree: Any, spec: Spec | None, arrays: Mapping[str, np.ndarray], where
         case {"array": str(name), **about}:
             return _decode_array(name, about, arrays)
         case {"function": str(path)}:
-            return locate(path, "value")
+            return locate(now_at(path), "value")
         case {"list": list(items)}:
             return [inner(x, i) for i, x in enumerate(items)]
         case {"partial": function, "args": list(args), "keywords": dict(keywords)}:
@@ -165,7 +166,7 @@ def decode(tree: Any, spec: Spec | None, arrays: Mapping[str, np.ndarray], where
 
 
 def _decode_record(path: str, fields: dict, spec: Spec | None, arrays: Mapping[str, np.ndarray], where: str) -> Any:
-    kind = locate(path, "type")
+    kind = locate(now_at(path), "type")
     if kind is Table:
         items = conform(fields.get("items", {}), dict, f"`items` of the table at {where!r}")
         return Table({str(name): decode(x, spec, arrays, f"{where}.{name}") for name, x in items.items()})

@@ -1,6 +1,6 @@
-"""Deterministic policy gradient for teams: one update rule, and the papers that are aliases of it.
+"""The update rule of the DDPG family: deterministic policy gradient for teams.
 
-Each agent i has an actor μ_i(o_i) and a critic Q_i; what the critic sees and how is a part (`critics.py`).
+Each agent i has an actor μ_i(o_i) and a critic Q_i; what a critic sees, and how, is a part (`critics.py`).
 
     y_i  = r_i + γ d_i Q_i'(o', a')  with a'_j = μ_j'(o'_j)             ATT-MADDPG equation 10
     L_i  = E[(y_i - Q_i(o, a))²]                                        equation 11
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -21,54 +21,25 @@ import jax.numpy as jnp
 import optax
 
 from covey.algorithms.critics import (
-    AttentionHeads,
     GroupCritic,
-    Heads,
-    Independent,
-    Joint,
     Scene,
-    SharedIndependent,
-    SharedTrunk,
     attention_metrics,
 )
-from covey.algorithms.prior import RULE, FusedPrior
+from covey.algorithms.ddpg.records import Memory, Nets, State
+from covey.algorithms.prior import FusedPrior
 from covey.core.algorithm import Algorithm, Plan
 from covey.core.checks import controls, within
-from covey.core.errors import BadInput, unknown
-from covey.core.types import Box, Discrete, Groups, Metrics, MultiDiscrete, Spec, Splits, TimeStep
+from covey.core.errors import BadInput
+from covey.core.types import Discrete, Groups, Metrics, MultiDiscrete, Spec, TimeStep
 from covey.learning.descent import descended
-from covey.learning.exploration import Exploration, Gaussian, UniformOrGaussian, target_noise
-from covey.learning.replay import Batch, Buffer, Replay, learn_from_replay
-from covey.learning.samplers import SingleAgentTransitions
-from covey.learning.targets import Linear, constant, masked_mean, polyak
-from covey.nn.encoders import Encoder, Encoders, Flat, encoder_for
+from covey.learning.exploration import Exploration, target_noise
+from covey.learning.replay import Batch, Replay, learn_from_replay
+from covey.learning.targets import masked_mean, polyak
+from covey.nn.encoders import Encoder, Encoders, Flat
 from covey.nn.heads import Head
 from covey.nn.joint import actions, legal
 from covey.nn.members import Members, renumbered
 from covey.nn.nets import MLP
-
-
-class Nets(NamedTuple):
-    """Everything that is learned."""
-
-    actor: Any  # one MLP per agent [n, ...], or one per group if shared; behind encoders, if any (`Encoded`)
-    critic: tuple[Any, ...]  # one, or two with twin critics; likewise
-    target_actor: Any
-    target_critic: tuple[Any, ...]
-    actor_opt: Any
-    critic_opt: Any
-
-
-class State(NamedTuple):
-    nets: Nets
-    buffer: Buffer
-
-
-class Memory(NamedTuple):
-    """What acting remembers in one environment."""
-
-    noise: Groups  # [n, A]  of the exploration
-    prior: Any  # of the prior, if there is one
 
 
 class DDPG(Algorithm):
@@ -283,7 +254,8 @@ class DDPG(Algorithm):
             self.optimizers[0], self.actor_loss, nets.actor, nets.actor_opt, nets.critic[0], batch, key, alpha
         )
         nets = nets._replace(actor=actor, actor_opt=actor_opt)
-        target_actor, target_critic = polyak(nets[2:4], nets[0:2], self.tau)
+        old, new = (nets.target_actor, nets.target_critic), (nets.actor, nets.critic)
+        target_actor, target_critic = polyak(old, new, self.tau)
         return nets._replace(target_actor=target_actor, target_critic=target_critic), metrics
 
     def every_delay(self, count, update, nets):
@@ -396,125 +368,3 @@ class DDPG(Algorithm):
         """Q_i [B, n] of every agent of a group, and the attention behind it; `own_action` replaces a_i."""
         own = action[name] if own_action is None else own_action
         return self.critic.values(critic, self.encoders.spec, name, Scene(obs, action, own, now.alive, now.neighbors))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Papers
-
-
-def _settings(spec: Spec, preset: str) -> dict[str, Any]:
-    """Hyperparameters shared by the family.
-
-    paper: Mao et al. 2018, section 4; what it does not give (optimizer, clip, initial weights, exploration) is from
-    the authors' later public code or the field's standard.
-    tuned: for split actions, the routing studies (`covey reproduce att-maddpg/routing-large`): the task is close to a
-    contextual bandit, so a small γ, a faster target, wide exploration that narrows, a penalty on the logits, and a
-    critic that learns more slowly than the paper's. For other spaces the usual γ; and where nobody acts in a box
-    a firm penalty on the logits, without which a choice that seems clear early is never questioned again.
-    """
-    encoder = {"encoder": encoder_for(spec)}
-    if preset == "paper":
-        return encoder | {"exploration": Gaussian(Linear(0.2, 0.02, 20_000.0))}
-    if preset != "tuned":
-        raise BadInput(f"preset {preset!r} is unknown; the DDPG family has 'tuned' and 'paper'.")
-    if all(isinstance(group.action, Splits) for group in spec.groups.values()):
-        return encoder | {
-            "exploration": Gaussian(Linear(1.0, 0.1, 40_000.0)),
-            "gamma": 0.5,
-            "tau": 0.01,
-            "critic_lr": 1e-3,
-            "raw_l2": 1e-2,
-            "last_scale": 0.01,
-        }
-    return encoder | {
-        "exploration": Gaussian(Linear(0.3, 0.05, 20_000.0)),
-        "tau": 0.01,
-        "critic_lr": 3e-3,
-        "raw_l2": 1e-3 if any(isinstance(group.action, Box) for group in spec.groups.values()) else 0.1,
-        "last_scale": 0.1,
-        "warmup": 500,
-    }
-
-
-def iddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
-    """Independent DDPG: every agent alone (Lillicrap et al. 2016, once per agent)."""
-    return DDPG(spec, groups or tuple(spec.groups), critic=Independent(), **_settings(spec, preset))
-
-
-def maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
-    """MADDPG: centralized critics, decentralized actors (Lowe et al. 2017)."""
-    return DDPG(spec, groups or tuple(spec.groups), critic=Joint(), **_settings(spec, preset))
-
-
-def ps_maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
-    """Parameter-sharing MADDPG: one actor with identity, critics that share their first layer (Chu & Ye 2017)."""
-    settings = _settings(spec, preset)
-    return DDPG(spec, groups or tuple(spec.groups), critic=SharedTrunk(), shared_actor=True, **settings)
-
-
-def khead_maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
-    """Khead-MADDPG: the K heads without attention, the paper's ablation (Mao et al. 2018, section 4.1)."""
-    return DDPG(spec, groups or tuple(spec.groups), critic=Heads(), **_settings(spec, preset))
-
-
-def att_maddpg(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
-    """ATT-MADDPG: an attention critic that models the teammates' joint policy (Mao et al. 2018)."""
-    if spec.agents < 2:
-        raise BadInput(f"ATT-MADDPG attends to teammates, and {spec.name} has one agent: use 'iddpg'.")
-    return DDPG(spec, groups or tuple(spec.groups), critic=AttentionHeads(), **_settings(spec, preset))
-
-
-def matd3(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
-    """MATD3: MADDPG with twin critics, delayed actors and smoothed targets (Ackermann et al. 2019)."""
-    settings = _settings(spec, preset) | {"twin": True, "delay": 2, "smoothing": 0.2}
-    return DDPG(spec, groups or tuple(spec.groups), critic=Joint(), **settings)
-
-
-LAMARL: dict[str, dict[str, Any]] = {
-    "seed": {
-        "prior": FusedPrior(RULE, constant(0.1), episodes=0.1),
-        "exploration": UniformOrGaussian(constant(0.6), constant(0.1)),
-        "gamma": 0.99,
-    },
-    "code": {
-        "prior": FusedPrior(RULE, Linear(0.3, 0.03, 200.0), 0.01, distance="mean"),
-        "exploration": UniformOrGaussian(constant(0.1), Linear(0.9, 0.5, 266_600.0)),
-        "gamma": 0.95,
-    },
-}
-"""What the document's table says, and what the published code does. α falls after the first episode of 200 steps."""
-LAMARL["tuned"] = LAMARL["code"] | {
-    "exploration": UniformOrGaussian(constant(0.1), Linear(0.3, 0.1, 266_600.0)),
-    "gamma": 0.99,
-}
-"""As the code, with less noise: what swarms do that never come to rest says little about those that do."""
-
-ROWS = 512
-"""Agents' steps in a batch of LAMARL."""
-
-
-def lamarl(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = None) -> DDPG:
-    """LAMARL: DDPG whose agents share an actor and a critic of what each sees, guided by a prior (Zhu et al. 2025).
-
-    The prior is by default the environment's rule called `prior`, or the first rule that it has.
-    """
-    if preset not in LAMARL:
-        raise unknown("of the algorithm 'lamarl' the preset", preset, LAMARL)
-    batch = max(ROWS // max(group.size for group in spec.groups.values()), 1)
-    return DDPG(
-        spec,
-        groups or tuple(spec.groups),
-        critic=SharedIndependent(180, layers=3),
-        shared_actor=True,
-        alike=True,
-        width=180,
-        layers=3,
-        replay=Replay(capacity=20_000, batch=batch, sampler=SingleAgentTransitions()),
-        horizon=10,
-        actor_lr=1e-4,
-        critic_lr=1e-3,
-        tau=0.01,
-        clip=float("inf"),
-        encoder=encoder_for(spec),
-        **LAMARL[preset],
-    )
