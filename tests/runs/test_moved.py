@@ -21,6 +21,7 @@ def test_what_has_moved_is_where_it_is_said_to_be(old):
     assert now_at(new) == new not in MOVED
 
 
+@pytest.mark.slow
 def test_an_old_run_opens_and_goes_on(tmp_path):
     how = {
         "seeds": 1,
