@@ -6,6 +6,7 @@ JaxMARL is not among the packages that tests install (see `make test-jaxmarl`), 
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +21,12 @@ from covey.runs.render import check_drawable
 from covey.testing import check_environment
 from covey.testing.rules import random_actions
 
-pytest.importorskip("jaxmarl", reason="JaxMARL is not installed: `make test-jaxmarl`")
-pytestmark = pytest.mark.slow
+MISSING = pytest.mark.skipif(find_spec("jaxmarl") is None, reason="JaxMARL is not installed: `make test-jaxmarl`")
+pytestmark = [pytest.mark.slow, MISSING]
 
 LANES = 16
 
-make = cache(make)
+make = cache(make)  # programs are kept with the environment
 
 
 @cache

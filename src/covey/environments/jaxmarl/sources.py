@@ -118,6 +118,8 @@ def source(name: str) -> Source:
     there = maps(id)
     if not there:
         raise BadInput(f"jaxmarl:{id} has no maps: leave out '/{place}'.")
+    if not place:
+        raise BadInput(f"jaxmarl:{first} needs a {family.place}, such as `jaxmarl:{first}/{next(iter(there))}`.")
     if place not in there:
         raise unknown(f"of jaxmarl:{first} the {family.place}", place, there)
     return Source(make, {family.place_option: there[place]}, family)
