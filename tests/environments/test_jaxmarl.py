@@ -288,13 +288,13 @@ CHECKED = [
 
 
 @pytest.mark.parametrize("name", CHECKED)
-@pytest.mark.filterwarnings("ignore:scatter inputs:FutureWarning", "ignore:max_dist_to_goal:UserWarning")
+@pytest.mark.filterwarnings("ignore:scatter inputs:FutureWarning")
 def test_keeps_the_rules(name):
     """What `covey check` asks of every environment."""
     assert check_environment(make(f"jaxmarl:{name}")) == []
 
 
-@pytest.mark.filterwarnings("ignore:scatter inputs:FutureWarning", "ignore:max_dist_to_goal:UserWarning")
+@pytest.mark.filterwarnings("ignore:scatter inputs:FutureWarning")
 def test_robots_that_are_gone():
     """With `evaporating`, who arrives or collides is dead; without it, all go on to the end."""
     for evaporating in (True, False):

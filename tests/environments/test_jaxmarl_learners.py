@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def test_laws(law):
 
 
 def test_a_run_reports_battles_that_were_won(tmp_path):
-    given = {"steps": 512, "envs": 4, "episodes": 4, "quiet": True}
+    given: dict[str, Any] = {"steps": 512, "envs": 4, "episodes": 4, "quiet": True}
     small = {"horizon": 128, "width": 8, "minibatches": 1, "epochs": 1}
     covey.train("ippo", "jaxmarl:smax/3m", out=tmp_path / "run", settings=small, **given)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from covey.cli import main
 from covey.core.errors import BadInput
 from covey.environments import make
-from covey.environments.jaxmarl import sources
+from covey.environments.jaxmarl import sources, wrapped
 
 MISSING = pytest.mark.skipif(find_spec("jaxmarl") is None, reason="JaxMARL is not installed: `make test-jaxmarl`")
 
@@ -95,24 +96,17 @@ def test_the_command_line_knows_their_options(capsys):
     assert main(["check", "jaxmarl:MPE_simple_spread_v3", "--env.num-agents", "2", "--env.num-landmarks", "2"]) == 0
     assert "no problems found" in capsys.readouterr().out
     assert main(["train", "mappo", "jaxmarl:smax/3m", "--env.max-stops", "3"]) == 2
-    assert "did you mean --env.max-steps" in capsys.readouterr().err
+    assert "did you mean '--env.max-steps'" in capsys.readouterr().err
 
 
 @MISSING
 @pytest.mark.slow
 def test_an_environment_of_your_own():
     """Made in Python: its family is that of the class it comes from."""
-    from jaxmarl.environments import HeuristicEnemySMAX, SwitchRiddle
-    from jaxmarl.environments.smax import map_name_to_scenario
-
-    from covey.environments.jaxmarl import wrapped
-
-    class Mine(HeuristicEnemySMAX):
-        pass
-
-    class Prison(SwitchRiddle):
-        pass
-
-    battle = wrapped(Mine(scenario=map_name_to_scenario("3m")), "mine")
+    sources.installed()
+    theirs = import_module("jaxmarl.environments")
+    mine = type("Mine", (theirs.HeuristicEnemySMAX,), {})
+    prison = type("Prison", (theirs.SwitchRiddle,), {})
+    battle = wrapped(mine(scenario=sources.maps("SMAX")["3m"]), "mine")
     assert (battle.spec.name, battle.spec.time_limit, list(battle.spec.groups)) == ("mine", 101, ["ally"])
-    assert wrapped(Prison(num_agents=4), time_limit=3).spec.time_limit == 3
+    assert wrapped(prison(num_agents=4), time_limit=3).spec.time_limit == 3
