@@ -59,7 +59,7 @@ ENVIRONMENTS: dict[str, tuple[str, Family]] = {
 """What we know of JaxMARL's ids: the constructor, and the family. Ids of a later version are made without options."""
 
 _STORM = "has no observations and actions by agent, as JaxMARL's interface says"
-_BRAX = "needs brax, on which JaxMARL has given up"
+_BRAX = "needs brax, with which JaxMARL has deprecated its environments: covey has not been tried with them"
 REFUSED = {
     "LearnedPolicyEnemySMAX": "needs the enemies' policy: make it in Python, and covey's environment of it with "
     "`covey.environments.jaxmarl:wrapped`",
