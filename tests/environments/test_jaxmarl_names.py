@@ -28,10 +28,12 @@ def version(answer):
     return of
 
 
-def test_without_jaxmarl(monkeypatch):
+def test_without_jaxmarl(monkeypatch, capsys):
     monkeypatch.setattr(importlib.metadata, "version", version(None))
     with pytest.raises(BadInput, match=r"needs the package 'jaxmarl': run `pip install 'covey\[jaxmarl\]'`"):
         make("jaxmarl:smax/3m")
+    assert main(["train", "mappo", "jaxmarl:smax/3m"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("old", ["0.1.0", "0.0.7", "0.1rc1"])
