@@ -156,7 +156,8 @@ def test_dead_units_do_nothing(id):
             }
             state, then = environment.step(k_step, state, action)
             _, also = environment.step(k_step, carry[0], other)
-            same = jnp.stack([(a == b).all() for a, b in zip(*map(jax.tree.leaves, (then, also)), strict=True)]).all()
+            off = jax.tree.map(lambda a, b: jnp.abs(a.astype(float) - b.astype(float)).max(), then, also)
+            same = jnp.stack(jax.tree.leaves(off)).max() < 1e-5  # the two may be rounded differently
             dead = jnp.stack([(~now.alive[name]).any() for name in now.alive]).any()
             return (state, then), (same, dead & ~now.last)
 
