@@ -55,4 +55,5 @@ def test_a_run_reports_battles_that_were_won(tmp_path):
     assert "world/won" in json.dumps(summary)
     policy = covey.load(tmp_path / "run")
     assert policy.environment.spec.name == "jaxmarl:smax/3m"
-    covey.train("ippo", "jaxmarl:smax/3m", out=tmp_path / "run", resume=True, settings=small, **given | {"steps": 1024})
+    more = {**given, "steps": 1024}
+    covey.train("ippo", "jaxmarl:smax/3m", out=tmp_path / "run", resume=True, settings=small, **more)
