@@ -5,11 +5,12 @@ FITS := import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c "$(FITS)" 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 VENV ?= .venv
+EXTRAS ?= dev
 BIN := $(VENV)/bin
 PYTEST := -m pytest -n $(JOBS) --dist loadscope
 QUICK := tests/core tests/nn tests/learning tests/algorithms tests/authored tests/runs tests/studies tests/testing
 
-.PHONY: install demo test test-slow test-quick test-oldest check learn bench docs
+.PHONY: install demo test test-slow test-quick test-jaxmarl test-oldest check learn bench docs
 
 install: $(VENV)/.dev  ## covey and its tools in .venv, and nothing else
 
@@ -24,6 +25,11 @@ test-slow: $(VENV)/.dev  ## the rest of them: whole tables of cases, every comma
 
 test-quick: $(VENV)/.dev  ## units alone; with VENV=.venv-3.13 PYTHON=python3.13, on another Python
 	$(BIN)/python $(PYTEST) -m "not learn and not slow" $(QUICK)
+
+test-jaxmarl:  ## environments of JaxMARL, which other tests skip: it holds JAX back, and is installed in .venv-jaxmarl
+	$(MAKE) install VENV=.venv-jaxmarl EXTRAS=dev,jaxmarl
+	.venv-jaxmarl/bin/python $(PYTEST) $(wildcard tests/environments/test_jaxmarl*.py)
+	.venv-jaxmarl/bin/python $(PYTEST) tests/test_commands.py -k jaxmarl
 
 test-oldest: .venv-oldest/.dev  ## units and laws with the oldest packages that pyproject.toml allows
 	.venv-oldest/bin/python $(PYTEST) -m "not learn and not slow"
@@ -45,7 +51,7 @@ docs: $(VENV)/.docs  ## the pages, as files that need no network: site/index.htm
 $(VENV)/.dev: pyproject.toml
 	test -x $(BIN)/python || test -n "$(PYTHON)" || { echo "covey needs Python 3.11, 3.12 or 3.13." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev

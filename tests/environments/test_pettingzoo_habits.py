@@ -9,15 +9,12 @@ import habits
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from covey.algorithms import make as make_algorithm
 from covey.cli import main
 from covey.core.errors import BadInput
 from covey.core.types import Box, Discrete, Field, MultiDiscrete, action_shape
 from covey.environments import make
-from covey.environments.pettingzoo.game import group_names, prefix
 from covey.environments.pettingzoo.pictures import reduced, smaller
 from covey.nn.joint import observations
 from covey.runs.evaluate import evaluate
@@ -298,20 +295,6 @@ def test_names_that_collide_are_three_groups(play, kind):
     for number, name in enumerate(habits.StemCollision.names):
         assert set(then.obs[name].ravel()) == {number}
         assert then.reward[name].item() == most[name].item()
-
-
-NAMES = st.lists(st.from_regex(r"(a|b|a_1|b1|1)?([_-]?[12]){0,3}", fullmatch=True), min_size=1, max_size=6, unique=True)
-
-
-@settings(max_examples=300, deadline=None)
-@given(NAMES, st.data())
-def test_groups_never_share_a_name(names, data):
-    """Whatever agents are called, and however they differ."""
-    kinds: dict = {}
-    for name in names:
-        kinds.setdefault((prefix(name), data.draw(st.integers(0, 2))), []).append(name)
-    found = group_names([(kind[0], members) for kind, members in kinds.items()])
-    assert len(set(found)) == len(kinds)
 
 
 def test_a_part_that_is_fixed_is_not_chosen(play):

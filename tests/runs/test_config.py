@@ -97,6 +97,25 @@ def test_config_round_trip(tmp_path, id):
     assert eqx.tree_equal(back.algorithm, config.algorithm)
 
 
+class Plain:
+    """An environment that is no record, so that only its options say what it is."""
+
+    def __init__(self, inner):
+        self.spec, self.reset, self.step = inner.spec, inner.reset, inner.step
+
+
+@pytest.mark.parametrize("options", [{"bonus": 0.5}, {}])
+def test_options_of_environments_that_cannot_be_written_count(options):
+    world = Plain(environments.make("toy/discrete"))
+    algorithm = algorithms.make("random", world)
+    one, other, again = (
+        configs.fingerprint(Config(algorithm, world, Origin("mine:make", given, "random"), steps=1))
+        for given in ({"bonus": 0.25, "sizes": (1, 2)}, options, {"sizes": [1, 2], "bonus": 0.25})
+    )
+    assert one != other
+    assert one == again
+
+
 def test_config_of_objects_round_trip(tmp_path):
     world = environments.make("toy/discrete", bonus=0.25)
     rate = jnp.float32([0.1, 0.2])  # an array where a float could be: it goes aside

@@ -64,6 +64,8 @@ def _algorithm(path: str) -> Any:
     """The function at `path` if it makes algorithms, else None."""
     from covey import environments
 
-    made: Any = locate(path, "object") if ":" in path and path.split(":")[0] not in environments.SCHEMES else None
+    scheme, colon, _ = path.partition(":")
+    named = scheme in environments.SCHEMES or scheme in environments.PACKAGES
+    made: Any = locate(path, "object") if colon and not named else None
     makes = callable(made) and next(iter(inspect.signature(made).parameters), None) == "spec"
     return made if makes else None

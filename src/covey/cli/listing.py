@@ -53,6 +53,7 @@ def environments() -> dict[str, str]:
     own = {
         "routing:FILE": "A network of yours.",
         "pettingzoo:MODULE": "A parallel environment of PettingZoo, such as `pettingzoo:mpe2.simple_spread_v3`.",
+        "jaxmarl:NAME": "An environment of JaxMARL, such as `jaxmarl:smax/3m`.",
         "package.module:function": "An environment of yours.",
     }
     return {name: world.summary for name, world in WORLDS.items()} | own

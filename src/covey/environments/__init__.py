@@ -76,6 +76,9 @@ SCHEMES = {
 }
 """Makers of ids such as `routing:FILE`, which get what stands after the colon."""
 
+PACKAGES = {"jaxmarl": "covey.environments.jaxmarl:maker"}
+"""Functions from what stands after the colon of ids such as `jaxmarl:NAME` to a maker, which has options of its own."""
+
 FILES = {"routing": ("matrices", "tunnels")}
 """Schemes whose ids name a file, and their options that may name others."""
 
@@ -87,8 +90,8 @@ def make(id: str, /, **options: Any) -> Any:
     """The world called `id`, with its maker's keyword `options`.
 
     `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, `pettingzoo:MODULE` for an environment of
-    PettingZoo, or `package.module:function` for a world of your own. An unknown name, an unknown option, an option of
-    the wrong type or a function that makes something else is a `BadInput`.
+    PettingZoo, `jaxmarl:NAME` for one of JaxMARL, or `package.module:function` for a world of your own. An unknown
+    name, an unknown option, an option of the wrong type or a function that makes something else is a `BadInput`.
     """
     from covey.core.environment import demand_environment
 
@@ -108,6 +111,8 @@ def maker(id: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     scheme, colon, rest = id.partition(":")
     if scheme in SCHEMES and rest:
         return locate(SCHEMES[scheme], "environment"), (rest,)
+    if scheme in PACKAGES and rest:
+        return locate(PACKAGES[scheme], "environment")(rest), ()
     if colon:
         return locate(id, "environment"), ()
     file = Path(f"{id.removesuffix('.py')}.py")

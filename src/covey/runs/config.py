@@ -14,6 +14,7 @@ import dataclasses
 import errno
 import importlib.metadata
 import io
+import json
 import os
 import platform
 import re
@@ -183,12 +184,17 @@ def fingerprint(config: Config) -> dict[str, str]:
     """What has to stay the same for a run to be continued, by name: algorithm, world, seeds and lanes."""
     arrays: Arrays = {}
     own = without_authored_reward(config.environment)
-    world = _object(own, None, arrays, "environment") or config.origin.environment
+    world = _object(own, None, arrays, "environment")
+    options = {}
+    if world is None:
+        world = config.origin.environment
+        if not config.hosted:  # the options of others may say how many processes there are
+            options = {"environment options": json.dumps(config.origin.options, sort_keys=True, default=str)}
     algorithm = _object(config.algorithm, config.environment.spec, arrays, "algorithm") or config.origin.algorithm
     counts = {name: str(getattr(config, name)) for name in ("seeds", "envs", "seed")}
     kept = provenance.kept(config.environment, config.algorithm).values()
     authored = {"reward": config.origin.reward} | {f"{one.name} (SHA-256)": one.sha256 for one in kept}
-    return listed(world, arrays, "environment") | listed(algorithm, arrays, "algorithm") | counts | authored
+    return listed(world, arrays, "environment") | options | listed(algorithm, arrays, "algorithm") | counts | authored
 
 
 def settings(config: Config) -> dict[str, Any]:

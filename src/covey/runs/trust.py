@@ -29,7 +29,7 @@ from covey.algorithms import SELF_PLAY
 from covey.core.errors import BadInput
 from covey.core.registry import is_record
 from covey.core.types import Table
-from covey.environments import FILES, SCHEMES, WORLDS
+from covey.environments import FILES, PACKAGES, SCHEMES, WORLDS
 from covey.runs.fields import imports
 from covey.runs.files import content, demand_plain, reading
 
@@ -74,7 +74,7 @@ def _environment_names(entry: Any) -> Iterator[Foreign]:
         scheme, colon, rest = id.partition(":")
         if scheme in SCHEMES and scheme not in FILES:
             yield Foreign(id, scheme if "/" in rest else rest)
-        elif colon and scheme not in FILES:
+        elif colon and scheme not in FILES and scheme not in PACKAGES:
             yield Foreign(id, scheme)
     yield from _tree_names(entry)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from pettingzoo.utils.wrappers import BaseParallelWrapper, BaseWrapper
 
 from covey.core.errors import BadInput
 from covey.core.types import TimeStep
+from covey.environments.grouping import group_agents
 from covey.environments.pettingzoo import masks
 from covey.environments.pettingzoo.spaces import Done, Seen, done, seen
 from covey.environments.pettingzoo.states import numbers, offers_state
@@ -285,35 +285,11 @@ def space_of_state(env: Any) -> spaces.Space | None:
 
 def seats(env: Any, agents: Sequence[Any]) -> dict[Any, Seat]:
     """Agents sit together where they see alike, act alike, and have the same name but for a number at its end."""
-    kinds: dict[tuple, list[tuple[Any, Seen, Done]]] = {}
-    for agent in agents:
-        does = done(env.action_space(agent), str(agent))
-        sees = seen(env.observation_space(agent), does.space, str(agent))
-        kinds.setdefault((prefix(agent), sees.fields, does.space), []).append((agent, sees, does))
-    names = group_names([(kind[0], [str(agent) for agent, *_ in members]) for kind, members in kinds.items()])
+    does = {agent: done(env.action_space(agent), str(agent)) for agent in agents}
+    sees = {agent: seen(env.observation_space(agent), does[agent].space, str(agent)) for agent in agents}
+    groups = group_agents({agent: (sees[agent].fields, does[agent].space) for agent in agents})
     return {
-        agent: Seat(group, index, sees, does, masks.first_choice(does.space))
-        for group, members in zip(names, kinds.values(), strict=True)
-        for index, (agent, sees, does) in enumerate(members)
+        agent: Seat(group, index, sees[agent], does[agent], masks.first_choice(does[agent].space))
+        for group, members in groups.items()
+        for index, agent in enumerate(members)
     }
-
-
-def group_names(kinds: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    """A name for each kind (prefix, its members), no two the same.
-
-    It is the prefix, or the first member's name where several kinds have that prefix, or an agent of another kind has
-    it as its name.
-    """
-    prefixes = [name for name, _ in kinds]
-    home = {member: number for number, (_, members) in enumerate(kinds) for member in members}
-    names = [
-        name if prefixes.count(name) == 1 and home.get(name, number) == number else members[0]
-        for number, (name, members) in enumerate(kinds)
-    ]
-    assert len(set(names)) == len(kinds), f"groups share a name: {names}"
-    return names
-
-
-def prefix(agent: Any) -> str:
-    """The name of an agent without the number at its end."""
-    return re.sub(r"[_\-]?\d+$", "", str(agent)) or "agent"
