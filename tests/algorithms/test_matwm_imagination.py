@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from matwm_cases import contexts, drawn, small
 
-from covey.algorithms.matwm.actor_critic import ActorCritic, reached
+from covey.algorithms.matwm.actor_critic import ActorCritic
 from covey.algorithms.matwm.imagination import Learned, imagine
+from covey.algorithms.matwm.inner import reached
 from covey.algorithms.matwm.records import Imagined
 from covey.nn.nets import Linear
 
@@ -37,13 +38,13 @@ class Chain(NamedTuple):
 
 
 def go_on(state, legal, key):
-    return jnp.broadcast_to(jnp.array([[0.0, 1.0]]), (len(state), 1, 2))
+    return jnp.broadcast_to(jnp.array([[0.0, 1.0]]), (len(state), 1, 2)), ()
 
 
 def stay_once(state, legal, key):
     """Goes on, but in state 1 tosses a coin."""
     goes = jax.random.bernoulli(key, 0.5, (len(state),)) | (state[:, 1] == 0)
-    return jax.nn.one_hot(goes.astype(jnp.int32), 2)[:, None]
+    return jax.nn.one_hot(goes.astype(jnp.int32), 2)[:, None], ()
 
 
 def imagined(act=go_on, begin=(0, 1, 2), horizon=5, seed=0) -> Imagined:
@@ -154,7 +155,7 @@ def dynamics(algorithm):
 def any_action(agents):
     def act(state, legal, key):
         noise = jax.random.gumbel(key, legal.shape)
-        return agents.one_hot(jnp.argmax(jnp.where(legal, noise, -1e9), -1))
+        return agents.one_hot(jnp.argmax(jnp.where(legal, noise, -1e9), -1)), ()
 
     return act
 
@@ -184,9 +185,9 @@ def test_imagined_steps_are_those_of_the_whole_sequence_at_once(algorithm, dynam
     np.testing.assert_allclose(found.discount.T, ends, atol=1e-5)
 
     seen = jnp.concatenate([context.exists[:, :2], jnp.ones((3, horizon + 1), bool)], 1)
-    _, logits = nets.teammates.extend(nets.teammates.history.empty(*seen.shape), shown, seen, 0)
-    wide = jnp.broadcast_to(jnp.arange(3)[:, None], seen.shape)
-    others = jnp.exp(model.others(agents, logits, wide))[:, 2:].reshape(3, horizon + 1, -1)
+    cache = nets.teammates.history.empty(*seen.shape)
+    _, logits = model.teammates_said(nets, agents, cache, shown, seen, 0, jnp.arange(3))
+    others = jax.nn.softmax(logits)[:, 2:].reshape(3, horizon + 1, -1)
     np.testing.assert_allclose(jnp.moveaxis(found.state[..., size + model.width :], 0, 1), others, atol=1e-5)
 
 

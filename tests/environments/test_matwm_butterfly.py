@@ -1,0 +1,51 @@
+"""MATWM in the environments of its paper, end to end: pictures of PettingZoo, reduced, and vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import covey
+from covey.environments import make
+from covey.runs.train import train
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("pettingzoo")
+
+SMALL = {"warmup": 30, "horizon": 10, "replay.capacity": 500, "replay.length": 10, "imagination.horizon": 3}
+GAMES = {
+    "small_pong": {},
+    "small_pistons": {},
+    "pettingzoo.butterfly.knights_archers_zombies_v11": {"arguments": "max_cycles: 20"},
+}
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_a_few_updates_of_the_smallest_preset(game, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    environment = make(f"pettingzoo:{game}", lanes=1, **GAMES[game])
+    run = train(
+        "matwm",
+        environment,
+        preset="tiny",
+        settings=SMALL,
+        steps=60,
+        episodes=1,
+        chunk=1,
+        quiet=True,
+        out=tmp_path / "r",
+    )
+    rows = [json.loads(line)["values"] for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["shared_wm_recon_loss"][0] for row in rows if "shared_wm_recon_loss" in row]
+    assert len(losses) >= 3
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+    assert np.isfinite(list(run.evaluation.per_seed().values())).all()
+    policy = covey.load(tmp_path / "r", environment=environment)
+    for field in policy.algorithm.agents.layout.obs:  # type: ignore[attr-defined]
+        assert (field.dtype == "uint8") == bool(field.picture)
+    jax.block_until_ready(policy.state)
