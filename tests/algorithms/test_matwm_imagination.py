@@ -185,9 +185,9 @@ def test_imagined_steps_are_those_of_the_whole_sequence_at_once(algorithm, dynam
     np.testing.assert_allclose(found.discount.T, ends, atol=1e-5)
 
     seen = jnp.concatenate([context.exists[:, :2], jnp.ones((3, horizon + 1), bool)], 1)
-    cache = nets.teammates.history.empty(*seen.shape)
-    _, logits = model.teammates_said(nets, agents, cache, shown, seen, 0, jnp.arange(3))
-    others = jax.nn.softmax(logits)[:, 2:].reshape(3, horizon + 1, -1)
+    _, logits = nets.teammates.extend(nets.teammates.history.empty(*seen.shape), shown, seen, 0)
+    wide = jnp.broadcast_to(jnp.arange(3)[:, None], seen.shape)
+    others = jnp.exp(model.others(agents, logits, wide))[:, 2:].reshape(3, horizon + 1, -1)
     np.testing.assert_allclose(jnp.moveaxis(found.state[..., size + model.width :], 0, 1), others, atol=1e-5)
 
 

@@ -58,6 +58,7 @@ def test_what_was_imagined_is_a_rollout_with_fractional_discounts():
     assert not rollout.then.last.any()
 
 
+@pytest.mark.slow
 def test_an_update_is_one_of_the_rule_itself():
     """Step for step what `PPO.learn` makes of that rollout; and steps behind a probable end count for nothing."""
     found, weight = imagined(), jnp.ones(LANES)
@@ -92,7 +93,7 @@ def test_who_learns_is_chosen_by_name_and_keeps_what_both_have():
     usual = make("matwm", environments.make("toy/discrete"), preset="tiny")
     other = with_settings(usual, {"inner": "ppo", "inner.epochs": 2}, "matwm")
     assert other.inner == Ppo(width=64, epochs=2, gamma=0.95, entropy=1e-2, lr=1e-3)  # type: ignore[attr-defined]
-    with pytest.raises(BadInput, match="'mappo' is unknown: choose from 'actor-critic' or 'ppo'"):
+    with pytest.raises(BadInput, match="for --inner the choice 'mappo' is unknown; did you mean 'ppo'"):
         with_settings(usual, {"inner": "mappo"}, "matwm")
     with pytest.raises(BadInput, match="`clip` must be above 0"):
         Ppo(clip=0.0)

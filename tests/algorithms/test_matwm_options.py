@@ -17,6 +17,8 @@ from covey.algorithms.matwm.losses import world_model_loss
 from covey.algorithms.matwm.records import Nets
 from covey.algorithms.matwm.rule import Imagination
 
+pytestmark = pytest.mark.slow
+
 SIZE = MODEL.latent_size + MODEL.width
 """Where the prediction of the others begins in a state."""
 
@@ -80,8 +82,8 @@ def test_the_teammate_predictor_may_be_told_whose_latent_states_it_is_given():
         latent = jnp.ones((2, 1, MODEL.latent_size))
         cache = nets.teammates.history.empty(2, 1)
         there = jnp.ones((2, 1), bool)
-        _, logits = algorithm.model.teammates_said(nets, agents, cache, latent, there, 0, jnp.array([0, 1]))
-        first = logits[:, 0, 0, 0, :2]  # of the other x, which both of them see first
+        _, logits = algorithm.model.foretell(nets, agents, cache, latent, there, 0, jnp.array([0, 1]))
+        first = logits[:, 0, :2]  # of the other x, which both of them see first
         assert (jnp.abs(first[0] - first[1]).max() > 1e-4) == told
         assert nets.teammates.enter.weight.shape[1] == MODEL.latent_size + 3 * told
 

@@ -115,7 +115,7 @@ class Transformer(eqx.Module):
         if key is not None and self.dropout:
             keys = list(jax.random.split(key, len(keys)))
         x = self._drop(self.entered(x + self.positions[place]), keys[0])
-        through = jax.checkpoint(self._through) if self.recompute else self._through
+        through = jax.checkpoint(lambda *x: self._through(*x)) if self.recompute else self._through
         made, values = [], []
         for k, block in enumerate(self.blocks):
             kept = cache.key[k], cache.value[k]

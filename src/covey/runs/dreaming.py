@@ -64,12 +64,17 @@ def _figure(spec: Spec, episode: Episode, dream: Dream, place: Place, start: int
     seen = group.fields_of(jax.tree.map(lambda x: x[steps, place.index], episode.steps.obs[place.group]))
     views = [field for field in group.obs if field.picture]
     rest = [field for field in group.obs if not field.picture]
-    panels = [partial(_draw_numbers, field=x, steps=steps, real=seen[x.name], said=dream.obs[x.name]) for x in rest]
+    panels = [
+        partial(_draw_numbers, field=x, who=place.index, steps=steps, real=seen[x.name], said=dream.obs[x.name])
+        for x in rest
+    ]
     if _is_on_a_plane(rest):
         panels.insert(0, partial(_draw_paths, fields=rest, real=seen, said=dream.obs))
     earned, future = (x[place.group][steps[1:], place.index] for x in (episode.steps.reward, episode.steps.discount))
     panels.append(partial(_draw_line, title="reward", steps=steps[1:], real=earned, said=dream.reward))
-    panels.append(partial(_draw_line, title="chance of a future", steps=steps[1:], real=future, said=dream.discount))
+    panels.append(
+        partial(_draw_line, title="chance of a future", steps=steps[1:], real=future, said=dream.discount, ends=(0, 1))
+    )
     for mate, chances in list(dream.others.items())[:MOST_MATES]:
         done = _done(spec, episode, mate)[steps[:-1]]
         panels.append(partial(_draw_mate, mate=mate, steps=steps[:-1], done=done, chances=chances.mean(0)))
@@ -93,19 +98,29 @@ def _figure(spec: Spec, episode: Episode, dream: Dream, place: Place, start: int
 # Numbers
 
 
-def _draw_line(axes: Any, title: str, steps: np.ndarray, real: np.ndarray, said: np.ndarray) -> None:
-    """One number, [T] as it was and [R, T] as it was imagined."""
+def _draw_line(
+    axes: Any,
+    title: str,
+    steps: np.ndarray,
+    real: np.ndarray,
+    said: np.ndarray,
+    ends: tuple[float, float] | None = None,
+) -> None:
+    """One number, [T] as it was and [R, T] as it was imagined, which lies between `ends`."""
     _draw_lines(axes, steps, real[:, None], said[..., None], [""])
+    if ends is not None:
+        axes.set_ylim(ends[0] - 0.03, ends[1] + 0.03)
     plain(axes, title, x="step")
 
 
-def _draw_numbers(axes: Any, field: Field, steps: np.ndarray, real: np.ndarray, said: np.ndarray) -> None:
-    """The numbers of a field, those that vary most."""
-    real, said = real.reshape(len(steps), -1), said.reshape(*said.shape[:2], -1)
+def _draw_numbers(axes: Any, field: Field, who: int, steps: np.ndarray, real: np.ndarray, said: np.ndarray) -> None:
+    """The numbers of a field that are the agent `who`'s own; of many, those that vary most."""
+    count = field.valid[who] if field.valid else field.size
+    real, said = real.reshape(len(steps), -1)[:, :count], said.reshape(*said.shape[:2], -1)[..., :count]
     shown = np.sort(np.argsort(-np.ptp(real, 0), kind="stable")[:MOST_LINES])
     names = [str(list(map(int, np.unravel_index(k, field.shape)))) for k in shown] if field.size > 1 else [""]
     _draw_lines(axes, steps, real[:, shown], said[..., shown], names)
-    more = "" if len(shown) == field.size else f" ({len(shown)} of {field.size} numbers)"
+    more = "" if len(shown) == count else f" ({len(shown)} of {count} numbers)"
     plain(axes, f"{field.name}{more}", x="step", y=field.unit)
     if field.size > 1:
         axes.legend(frameon=False, fontsize=7.5, ncols=3, loc="best")
@@ -162,7 +177,7 @@ def _draw_mate(axes: Any, mate: str, steps: np.ndarray, done: np.ndarray, chance
     edges = (steps[0] - 0.5, steps[-1] + 0.5, parts * choices - 0.5, -0.5)
     axes.imshow(chances.reshape(len(steps), -1).T, extent=edges, vmin=0, vmax=1, cmap="Greys", aspect="auto")
     for part in range(done.shape[1]):
-        axes.plot(steps, part * choices + done[:, part], "x", color=colors(1)[0], markersize=5, linewidth=0)
+        axes.plot(steps, part * choices + done[:, part], "x", color=colors(2)[1], markersize=6, linewidth=0)
     plain(axes, f"{mate}: chances of its actions", x="step", y="action")
     axes.grid(visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -95,8 +95,8 @@ class Learned(eqx.Module):
         """The teammate predictor's cache with more latents [R, T, Z], and the chances at the last; zeros without it."""
         if not self.nets.teammates:
             return (), jnp.zeros((len(latent), self.agents.others.shape[1] * self.agents.parts * self.agents.choices))
-        cache, logits = self.model.teammates_said(self.nets, self.agents, cache, latent, exists, slot, focal)
-        return cache, self.model.teammates_view(logits[:, -1]).reshape(len(latent), -1)
+        cache, logits = self.model.foretell(self.nets, self.agents, cache, latent, exists, slot, focal)
+        return cache, self.model.others_view(self.agents, logits[:, -1], focal).reshape(len(latent), -1)
 
     def view(self, moment: Moment) -> tuple[Any, Any]:
         state = jnp.concatenate([moment.latent, moment.summary, moment.others], -1)

@@ -34,7 +34,7 @@ def world_model_loss(
     tokens = model.tokens(nets, agents, now, agents.one_hot(batch.action), jnp.broadcast_to(focal, batch.steps.shape))
     summary = nets.sequence(tokens, batch.steps, k_sequence)
 
-    reconstruction = reconstruction_error(nets, agents, latent, batch.obs, jnp.broadcast_to(focal, batch.alive.shape))
+    reconstruction = reconstruction_error(nets, agents, latent, batch.obs, focal)
     reward = model.reward_bins.loss(nets.reward(summary), batch.reward)
     continuation = binary_cross_entropy(nets.continuation(summary)[..., 0], batch.discount)
     can = jnp.array(agents.can)[focal]
@@ -83,8 +83,8 @@ def teammate_loss(
         return jnp.float32(0), jnp.float32(0)
     shown = jax.lax.stop_gradient(latent)
     cache = nets.teammates.history.empty(*batch.steps.shape)  # type: ignore[union-attr]
-    _, logits = model.teammates_said(nets, agents, cache, shown, batch.steps, 0, batch.focal, key)
-    chances = jax.nn.log_softmax(logits)
+    _, logits = model.foretell(nets, agents, cache, shown, batch.steps, 0, batch.focal, key)
+    chances = model.others(agents, logits, jnp.broadcast_to(batch.focal[:, None], batch.steps.shape))
     has_part = jnp.array(np.any(agents.possible, -1)[agents.others])[batch.focal][:, None]
     counts = batch.others_alive[..., None] & has_part & batch.steps[..., None, None]  # [Q, L, M - 1, P]
     error = -(agents.one_hot(batch.others) * chances).sum(-1)

@@ -232,7 +232,7 @@ class WorldModel(eqx.Module):
         logits = nets.legal(latent)
         return logits.reshape(*logits.shape[:-1], agents.parts, agents.choices)
 
-    def teammates_said(
+    def foretell(
         self,
         nets: Networks,
         agents: Agents,
@@ -243,17 +243,27 @@ class WorldModel(eqx.Module):
         focal: Any,
         key: Any = None,
     ) -> tuple[Cache, Any]:
-        """The teammate predictor's cache with T more latents [R, T, Z] of the agents `focal` [R], and logits [R, T,
-        M - 1, P, C] of what the others do, `FAR` where an agent has no such choice."""
+        """The teammate predictor's cache with T more latents [R, T, Z] of the agents `focal` [R], and its logits [R, T,
+        (M - 1) · P · C] for each."""
         if self.teammate_agent:
             whose = jax.nn.one_hot(focal, agents.count)[:, None]
             latent = jnp.concatenate([latent, jnp.broadcast_to(whose, (*latent.shape[:2], agents.count))], -1)
-        cache, logits = nets.teammates.extend(cache, latent, exists, slot, key)  # type: ignore[union-attr]
-        logits = logits.reshape(*logits.shape[:-1], -1, agents.parts, agents.choices)
-        return cache, jnp.where(jnp.array(agents.possible[agents.others])[focal][:, None], logits, FAR)
+        return nets.teammates.extend(cache, latent, exists, slot, key)  # type: ignore[union-attr]
 
-    def teammates_view(self, logits: Any) -> Any:
-        """What policies are given of logits [..., M - 1, P, C]; 0 where an agent has no such choice."""
-        if self.teammate_view == "logits":
-            return jnp.where(logits > FAR, logits, 0.0)
-        return jnp.exp(jax.nn.log_softmax(logits))
+    def others(self, agents: Agents, logits: Any, focal: Any) -> Any:
+        """Log-probabilities [..., M - 1, P, C] of what the others of the agents `focal` [...] do."""
+        logits, possible = self._of_others(agents, logits, focal)
+        return jax.nn.log_softmax(jnp.where(possible, logits, FAR))
+
+    def others_view(self, agents: Agents, logits: Any, focal: Any) -> Any:
+        """What policies are given of it, [..., M - 1, P, C]."""
+        if self.teammate_view == "chances":
+            return jnp.exp(self.others(agents, logits, focal))
+        logits, possible = self._of_others(agents, logits, focal)
+        return jnp.where(possible, logits, 0.0)
+
+    @staticmethod
+    def _of_others(agents: Agents, logits: Any, focal: Any) -> tuple[Any, Any]:
+        """Logits [..., M - 1, P, C], and which of these choices the others have."""
+        logits = logits.reshape(*logits.shape[:-1], -1, agents.parts, agents.choices)
+        return logits, jnp.array(agents.possible[agents.others])[focal]

@@ -65,6 +65,7 @@ class PictureDecoder(eqx.Module):
     def error(self, latent: Any, obs: dict[str, Any], seen: dict[str, Any], focal: Any) -> Any:
         """Squared errors [...] of `obs` [..., ...], summed over what the agents `focal` [...] have `seen` [N, ...]."""
         rest, features = self._features(latent)
+        focal = jnp.broadcast_to(focal, latent.shape[:-1])
         error = jnp.zeros(focal.shape)
         if rest_size(self.layout):
             error = ((rest - obs[NUMBERS]) ** 2 * jnp.array(seen[NUMBERS])[focal]).sum(-1)
