@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import covey
-from covey import environments
 from covey.algorithms.matwm.records import Sequences
 from covey.algorithms.matwm.replay import focal_sequences
 from covey.algorithms.matwm.rule import MATWM
@@ -100,24 +99,6 @@ def test_the_tiny_preset_learns_far_above_random_play(run):
     values = run.evaluation.per_seed()
     assert values["return/a/mean_agent"][0] > 9.0
     assert values["return/b/mean_agent"][0] > 7.0
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_an_unchanged_ppo_learns_in_imagination_too(seed):
-    """Random play earns 2.2 and 2.0, and the best 12 and 8."""
-    settings = SETTINGS | {"inner": "ppo"}
-    how: dict[str, Any] = {"steps": STEPS, "envs": ENVS, "seed": seed, "episodes": 128, "quiet": True, "out": None}
-    values = train("matwm", "toy/discrete", preset="tiny", settings=settings, **how).evaluation.per_seed()
-    assert values["return/a/mean_agent"][0] > 5.0
-    assert values["return/b/mean_agent"][0] > 4.0
-
-
-def test_signs_in_pictures_are_learned():
-    """Random play earns 2, and the best 8."""
-    pictures = environments.make("toy/pictures", size=8)
-    how: dict[str, Any] = {"steps": 12_000, "envs": 4, "episodes": 128, "quiet": True, "out": None}
-    values = train("matwm", pictures, preset="tiny", settings=SETTINGS, **how).evaluation.per_seed()
-    assert values["return/reader/mean_agent"][0] > 3.0
 
 
 def test_the_world_model_beats_nothing_changes_and_the_mean(run):
