@@ -19,7 +19,7 @@ import pytest
 from covey.algorithms import ddpg, ppo, value
 from covey.algorithms.credit import Baseline
 from covey.algorithms.critics import Neighbors
-from covey.algorithms.matwm import MATWM, matwm
+from covey.algorithms.matwm import MATWM, Ppo, matwm
 from covey.algorithms.matwm.actor_critic import ActorCritic
 from covey.algorithms.matwm.model import WorldModel
 from covey.algorithms.matwm.replay import SequenceReplay
@@ -38,7 +38,8 @@ from covey.core.types import Spec
 from covey.environments import toy
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear, constant
-from covey.nn.encoders import Residual
+from covey.nn.decoders import Transposed
+from covey.nn.encoders import Residual, Strided
 from covey.nn.mixers import Monotone
 from covey.testing import laws
 from covey.testing.garble import has_dead, has_padding
@@ -125,7 +126,7 @@ def field_row(alias: Callable[..., Any], *quick: str, worlds: tuple[str, ...] = 
     return Row(functools.partial(small_field, alias, **settings), quick, worlds=worlds)
 
 
-def small_matwm(spec: Spec) -> MATWM:
+def small_matwm(spec: Spec, **settings: Any) -> MATWM:
     """The smallest one; rates are small because Adam's first steps are signs, to which rounding matters."""
     model = WorldModel(
         latents=2,
@@ -142,16 +143,19 @@ def small_matwm(spec: Spec) -> MATWM:
         teammate_width=4,
         teammate_layers=1,
         lr=1e-5,
+        encoder=Strided(width=4, channels=(2,)),
+        decoder=Transposed(width=4, channels=(2,)),
     )
+    settings = {"inner": ActorCritic(width=4, layers=1, bins=5, bound=2.0, lr=1e-5)} | settings
     return dataclasses.replace(
         matwm(spec, preset="tiny"),
         model=model,
-        inner=ActorCritic(width=4, layers=1, bins=5, bound=2.0, lr=1e-5),
         replay=SequenceReplay(capacity=128, sequences=4, length=3),
         imagination=Imagination(batch=3, horizon=2, context=2),
         history=2,
         horizon=2,
         warmup=0,
+        **settings,
     )
 
 
@@ -193,6 +197,13 @@ ALGORITHMS = {
     "mfac": field_row(mean_ac.mfac, "graph"),
     "mf-ppo": field_row(mean_ac.mf_ppo, "continuous"),
     "matwm": Row(small_matwm, ("discrete",), worlds=("discrete", "duel"), slow=True),
+    "matwm-ppo": Row(
+        functools.partial(small_matwm, inner=Ppo(width=4, layers=1, epochs=2, lr=1e-5)),
+        ("discrete",),
+        worlds=("discrete",),
+        slow=True,
+    ),
+    "matwm-pictures": Row(small_matwm, ("pictures",), worlds=("pictures",), slow=True),
     "self-play-mfq": self_play_row(small_field, mean_q.mfq, "duel")._replace(slow=True),
     "self-play-mappo": self_play_row(small_ppo, ppo.mappo, None, units=4, sequence=2, burn_in=1),
     "mappo-pictures": picture_row(small_ppo, ppo.mappo, "pictures")._replace(slow=True),

@@ -41,7 +41,7 @@ FORMS = (
 EXAMPLES = {
     "cli": ["att-maddpg routing/small", "credit-mappo particle/spread"],
     "credit": ["credit-mappo squeeze"],
-    "observations": ["ippo toy/pictures", "mfq toy/pictures", "mfac toy/pictures"],
+    "observations": ["ippo toy/pictures", "mfq toy/pictures", "mfac toy/pictures", "matwm toy/pictures"],
 }
 """What to train for the options of a page that is about no algorithm or environment of its own."""
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from matwm_cases import contexts, drawn, small
 
-from covey.algorithms.matwm.actor_critic import ActorCritic, reached
+from covey.algorithms.matwm.actor_critic import ActorCritic
 from covey.algorithms.matwm.imagination import Learned, imagine
+from covey.algorithms.matwm.inner import reached
 from covey.algorithms.matwm.records import Imagined
 from covey.nn.nets import Linear
 
@@ -37,13 +38,13 @@ class Chain(NamedTuple):
 
 
 def go_on(state, legal, key):
-    return jnp.broadcast_to(jnp.array([[0.0, 1.0]]), (len(state), 1, 2))
+    return jnp.broadcast_to(jnp.array([[0.0, 1.0]]), (len(state), 1, 2)), ()
 
 
 def stay_once(state, legal, key):
     """Goes on, but in state 1 tosses a coin."""
     goes = jax.random.bernoulli(key, 0.5, (len(state),)) | (state[:, 1] == 0)
-    return jax.nn.one_hot(goes.astype(jnp.int32), 2)[:, None]
+    return jax.nn.one_hot(goes.astype(jnp.int32), 2)[:, None], ()
 
 
 def imagined(act=go_on, begin=(0, 1, 2), horizon=5, seed=0) -> Imagined:
@@ -154,7 +155,7 @@ def dynamics(algorithm):
 def any_action(agents):
     def act(state, legal, key):
         noise = jax.random.gumbel(key, legal.shape)
-        return agents.one_hot(jnp.argmax(jnp.where(legal, noise, -1e9), -1))
+        return agents.one_hot(jnp.argmax(jnp.where(legal, noise, -1e9), -1)), ()
 
     return act
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -179,7 +180,7 @@ def actors():
 
 def test_agents_learn_alone(actors):
     """What one agent imagined changes nobody else's networks; without weight there is nothing to learn."""
-    learn = jax.jit(ALGORITHM.inner.learn)
+    learn = jax.jit(functools.partial(ALGORITHM.inner.learn, key=KEY))
     imagined, weight = imagined_by(ALGORITHM.inner, AGENTS), jnp.ones((3, 4))
     usual, metrics = learn(actors, imagined, weight)
     other, _ = learn(actors, imagined._replace(reward=imagined.reward.at[1].add(1.0)), weight)
@@ -195,7 +196,8 @@ def test_agents_learn_alone(actors):
 
 
 def test_the_slow_critic_follows(actors):
-    after, _ = jax.jit(ALGORITHM.inner.learn)(actors, imagined_by(ALGORITHM.inner, AGENTS), jnp.ones((3, 4)))
+    learn = jax.jit(functools.partial(ALGORITHM.inner.learn, key=KEY))
+    after, _ = learn(actors, imagined_by(ALGORITHM.inner, AGENTS), jnp.ones((3, 4)))
     old, new, critic = (x.layers[0].weight for x in (actors.slow, after.slow, after.critic))
     np.testing.assert_allclose(new, old + 0.02 * (critic - old), atol=1e-6)
 

@@ -62,7 +62,6 @@ def test_what_is_imagined_may_be_counted_per_agent_or_in_all():
             r"has continuous actions.*use 'mappo' or 'maddpg'",
         ),
         (lambda: make("matwm", environments.make("toy/graph")), "has continuous actions"),
-        (lambda: make("matwm", environments.make("toy/pictures")), "sees pictures, and matwm takes vectors"),
         (lambda: make("matwm", environments.make("toy/discrete"), preset="big"), "the preset 'big' is unknown"),
         (lambda: dataclasses.replace(MODEL, heads=3), "3 heads do not divide the `width` 8"),
         (lambda: small(history=0), "`history` must be at least 1"),

@@ -132,6 +132,8 @@ class Broken(Parade):
                 rewards["walker_1"] = np.inf
             case "shape":
                 observations["walker_1"] = np.zeros(3)
+            case "growing picture" if self.clock == 1:
+                observations["painter_0"] = np.zeros((2, 3), np.uint8)
             case "nan":
                 observations["walker_1"] = np.array([np.nan, 0.0])
             case "revived" if self.clock == 3:

@@ -169,6 +169,7 @@ FAULTS = {
     "unpaid": "the rewards of `step` of pettingzoo:broken_games lack ['walker_1']",
     "infinite": "gave the agent 'walker_1' a reward that is not finite",
     "shape": "it has the shape (3,) and its space (2,)",
+    "growing picture": "it has the shape (2, 3) and its space (2, 2)",
     "nan": "gave the agent 'walker_1' an observation that is not finite",
     "revived": "brought ['walker_0'] back",
     "list": "have to be a dict",

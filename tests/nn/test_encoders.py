@@ -15,7 +15,7 @@ from covey.algorithms import make as algorithm
 from covey.core.errors import BadInput
 from covey.core.types import Discrete, Field, Group, Spec, Table, TimeStep
 from covey.nn import encoders
-from covey.nn.encoders import Conv, Dense, Encoded, Encoders, Flat, Residual, convolved, encoder_for
+from covey.nn.encoders import Conv, Dense, Encoded, Encoders, Flat, Residual, Strided, convolved, encoder_for
 from covey.nn.joint import fields, observations
 from covey.nn.members import renumbered
 from covey.nn.nets import Linear
@@ -24,6 +24,7 @@ KINDS = {
     "dense": Dense(width=5),
     "conv": Conv(width=5),
     "residual": Residual(width=5, channels=(3, 4)),
+    "strided": Strided(width=5, channels=(3, 4)),
     "residual, and a layer for vectors": Residual(width=5, vector=6, channels=(3,)),
 }
 MIXED = Group(
@@ -61,20 +62,21 @@ def time_step(seed: int = 0, **alive: Any) -> TimeStep:
 
 
 def by_hand(layer: Linear, picture: np.ndarray, stride: int, padding: str) -> np.ndarray:
-    """3 x 3 filters as loops over the places and offsets; zeros outside, as many before as after or one fewer."""
-    weight = np.asarray(layer.weight, float).reshape(len(layer.bias), 3, 3, -1)
+    """Square filters as loops over the places and offsets; zeros outside, as many before as after or one fewer."""
+    side = int((layer.weight.shape[1] / picture.shape[-1]) ** 0.5)
+    weight = np.asarray(layer.weight, float).reshape(len(layer.bias), side, side, -1)
     height, across = picture.shape[1:3]
     if padding == "SAME":
         rows, columns = -(-height // stride), -(-across // stride)
-        missing = [max((count - 1) * stride + 3 - size, 0) for count, size in ((rows, height), (columns, across))]
+        missing = [max((count - 1) * stride + side - size, 0) for count, size in ((rows, height), (columns, across))]
         edges = [(gap // 2, gap - gap // 2) for gap in missing]
     else:
-        rows, columns, edges = (height - 3) // stride + 1, (across - 3) // stride + 1, [(0, 0), (0, 0)]
+        rows, columns, edges = (height - side) // stride + 1, (across - side) // stride + 1, [(0, 0), (0, 0)]
     padded = np.pad(np.asarray(picture, float), ((0, 0), *edges, (0, 0)))
     made = np.zeros((len(picture), rows, columns, len(weight)))
     for i in range(rows):
         for j in range(columns):
-            patch = padded[:, i * stride : i * stride + 3, j * stride : j * stride + 3]
+            patch = padded[:, i * stride : i * stride + side, j * stride : j * stride + side]
             made[:, i, j] = np.einsum("nhwc,ohwc->no", patch, weight) + np.asarray(layer.bias, float)
     return made
 
@@ -129,6 +131,19 @@ def test_a_residual_network_is_its_stages_by_hand():
     assert x.shape == (2, 2, 2, 4)
     found = encoder.look(tuple(stages), jnp.asarray(picture, jnp.float32))
     np.testing.assert_allclose(found, np.maximum(x, 0), rtol=1e-3, atol=1e-3)
+
+
+def test_a_strided_network_is_its_layers_by_hand():
+    *layers, _ = Strided(width=5, channels=(3, 4)).draw(jax.random.key(0), (6, 7, 2))
+    picture = np.random.default_rng(0).uniform(size=(2, 6, 7, 2))
+    x = picture
+    for layer in layers:
+        x = by_hand(layer.filters, x, 2, "SAME")
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+        x = x / (1 + np.exp(-x))
+    assert x.shape == (2, 2, 2, 4)
+    found = Strided().look(tuple(layers), jnp.asarray(picture, jnp.float32))
+    np.testing.assert_allclose(found, x, rtol=1e-3, atol=1e-3)
 
 
 def test_blocks_begin_as_the_identity():

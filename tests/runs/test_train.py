@@ -276,6 +276,13 @@ def test_memory_that_is_not_there(run_tiny, tmp_path, monkeypatch):
         run_tiny(out=tmp_path / "run")
 
 
+def test_memory_of_an_update_that_is_not_there(tmp_path, monkeypatch):
+    """What imagination takes is planned, and the sentence says what to lower."""
+    monkeypatch.setattr(memory, "machine_memory", lambda: 500_000_000)
+    with pytest.raises(BadInput, match=r"most of it is updates \(.* GB\): imagine fewer or shorter episodes"):
+        train("matwm", "toy/discrete", preset="paper", steps=100, quiet=True, out=tmp_path / "run")
+
+
 def test_memory_of_this_machine():
     assert (memory.machine_memory() or 0) > 1e6
     assert memory.peak() > 1e6

@@ -54,25 +54,31 @@ def evaluate(args: list[str]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class RenderArguments:
-    """An episode of a run's final evaluation as a film and as a page that plays, or what its critic attends to.
+    """An episode of a run's final evaluation as a film and as a page that plays, or what its critic attends to, or what
+    its world model imagines.
 
     Examples:
       covey render runs/first
       covey render runs/first --out first.gif --episode 3
       covey render runs/first --credit
       covey render runs/first --out attention.png --attention --agent router_A
+      covey render runs/first --dream --start 5
     """
 
     run: Annotated[Positional[str | None], arg(metavar="RUN|RUN@STEP", help_behavior_hint="")] = None
     """A run folder, and a step of it that was kept (default: the newest)."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/episodes)")] = None
-    """A .gif or .html file, or a folder for both; with --attention a .png, .svg or .pdf file, or a folder."""
+    """A .gif or .html file, or a folder for both; of a figure (--attention, --dream) a .png, .svg or .pdf."""
     attention: FlagCreatePairsOff[bool] = False
     """Draw what the attention critic makes of the episode, instead of the world."""
     credit: FlagCreatePairsOff[bool] = False
     """Draw under every frame what agents have done for their team so far (runs of credit-mappo)."""
+    dream: FlagCreatePairsOff[bool] = False
+    """Draw what an agent's world model imagines, beside what happened (runs of matwm)."""
     agent: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: the first)")] = None
-    """The agent whose attention is shown."""
+    """The agent whose attention or dream is shown."""
+    start: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: a third of the episode)")] = None
+    """The step at which the dream begins."""
     episode: int = 0
     """The number of the episode in the evaluation."""
     seed: int = 0
@@ -91,7 +97,8 @@ def render(args: list[str]) -> int:
     from covey.runs.train import use_compilation_cache
 
     use_compilation_cache()
-    how = {name: getattr(asked, name) for name in ("seed", "episode", "attention", "credit", "agent", "fps", "trust")}
+    names = ("seed", "episode", "attention", "credit", "dream", "agent", "start", "fps", "trust")
+    how = {name: getattr(asked, name) for name in names}
     print("\n".join(str(path) for path in render(folder, asked.out, **how)))
     return 0
 

@@ -31,7 +31,9 @@ HOST = {
 
 ALGORITHM = {
     "ledgers": "ledgers(state, rollout) -> dict: per group, who earned what in the first episode of each lane",
+    "dream": "dream(state, steps, actions, agent, start, key) -> Dream: what an agent imagines in an episode",
     "rotate": "rotate(state, shift): the state with what is agent i's at agent i + shift; None where agents share it",
+    "workspace": "workspace() -> int: bytes that an update takes besides what is learned and kept, about",
     "parts": "the algorithms that this one is made of, one per group",
 }
 """Of an algorithm."""

@@ -41,3 +41,17 @@ class TwoHot(NamedTuple):
     def loss(self, logits: Any, x: Any) -> Any:
         """Cross-entropy [...], in nats, of logits [..., bins] where the number was `x` [...]."""
         return -(self.encode(x) * jax.nn.log_softmax(logits)).sum(-1)
+
+
+class Squared(NamedTuple):
+    """The alternative with the same methods: a number said as it is, by one logit, and squared errors."""
+
+    bins: int = 1
+
+    def decode(self, logits: Any) -> Any:
+        """The number [...] that logits [..., 1] say."""
+        return logits[..., 0]
+
+    def loss(self, logits: Any, x: Any) -> Any:
+        """Squared error [...] of logits [..., 1] where the number was `x` [...]."""
+        return (logits[..., 0] - x) ** 2

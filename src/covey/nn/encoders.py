@@ -4,6 +4,7 @@
     dense      every picture through an affine layer
     conv       every picture through two layers of filters without a stride      the code of Yang et al. 2018
     residual   every picture through strided filters and residual blocks          after Espeholt et al. 2018 (IMPALA)
+    strided    every picture through strided filters with layer normalization     after Zhang et al. 2023 (STORM)
 
 All but `flat` end in a ReLU, and may put the fields that are no pictures through a layer too (`vector`). A group has a
 set of an encoder's parameters for its actors and one for its critics. Its agents share them, also where everything else
@@ -18,7 +19,6 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -30,7 +30,9 @@ from covey.core.errors import BadInput
 from covey.core.types import Field, Group, Groups, Spec, Table, TimeStep
 from covey.nn.joint import brightest, fields, observations
 from covey.nn.nets import MLP, Linear, linears
+from covey.nn.normalized import normalization
 from covey.nn.pieces import in_pieces
+from covey.nn.recurrent import Norm
 
 PIXELS = 2**21
 """Pixels that are encoded at a time. The gradient of larger batches is computed piece by piece, so that its memory
@@ -121,11 +123,12 @@ class Branches(Encoder):
             return self._rest(parameters, seen)
         found, rest, views = [], [], iter(parameters.view)
         for field in group.obs:
-            x = numbers(field, seen[field.name])
+            x = jnp.asarray(seen[field.name])
             if field.picture:
-                found.append(jax.nn.relu(self._looked_at(next(views), x.reshape(*lead(field, x), *field.picture))))
+                picture = x.reshape(*lead(field, x), *field.picture)
+                found.append(jax.nn.relu(self._looked_at(next(views), field, picture)))
             else:
-                rest.append(x.reshape(*lead(field, x), field.size))
+                rest.append(numbers(field, x).reshape(*lead(field, x), field.size))
         if rest:
             found.append(self._rest(parameters, jnp.concatenate(rest, -1)))
         return jnp.concatenate(found, -1)
@@ -133,12 +136,15 @@ class Branches(Encoder):
     def _rest(self, parameters: Features, x: Any) -> Any:
         return jax.nn.relu(parameters.feature(x)) if self.vector else x  # type: ignore[operator]
 
-    def _looked_at(self, parameters: Any, picture: Any) -> Any:
-        """Pictures [..., H, W, C] -> [..., width]."""
+    def _looked_at(self, parameters: Any, field: Field, picture: Any) -> Any:
+        """Pictures [..., H, W, C] of a field, in its own dtype -> [..., width]."""
         *before, height, across, channels = picture.shape
         *filters, dense = parameters
-        flat = picture.reshape(-1, height, across, channels)
-        found = in_pieces(partial(self.look, tuple(filters)), PIXELS // (height * across), flat)
+
+        def look(picture):
+            return self.look(tuple(filters), numbers(field, picture))
+
+        found = in_pieces(look, PIXELS // (height * across), picture.reshape(-1, height, across, channels))
         return dense(found.reshape(*before, -1))
 
 
@@ -194,8 +200,7 @@ class Residual(Branches):
     """Filters of each stage."""
 
     def __check_init__(self):
-        if not self.channels or min(self.channels) < 1:
-            raise BadInput(f"`channels` needs one stage of at least one filter, got {self.channels}.")
+        check_stages(self.channels)
 
     def draw(self, key, size):
         height, across, entering = size
@@ -217,6 +222,52 @@ class Residual(Branches):
         return jax.nn.relu(picture)
 
 
+class Halving(NamedTuple):
+    """Filters that halve a picture's height and width, and a normalization of their channels."""
+
+    filters: Linear  # [out, 16 C]
+    norm: Norm
+
+
+class Strided(Branches):
+    """Every picture through layers of 4 x 4 filters with a stride of 2, each with layer normalization and SiLU, and an
+    affine layer. A length that is odd is halved to the larger half. `covey.nn.decoders:Transposed` goes back."""
+
+    width: int = eqx.field(static=True, default=64)
+    vector: int = eqx.field(static=True, default=0)
+    channels: tuple[int, ...] = eqx.field(static=True, default=(32, 64, 128, 256))
+    """Filters of each layer."""
+
+    def __check_init__(self):
+        check_stages(self.channels)
+
+    def draw(self, key, size):
+        *sizes, (height, across, deepest) = halved(size, self.channels)
+        shapes = [(out, 16 * entering) for (_, _, entering), out in zip(sizes, self.channels, strict=True)]
+        *filters, dense = linears(key, *shapes, (self.width, height * across * deepest))
+        return *(Halving(layer, normalization(len(layer.weight))) for layer in filters), dense
+
+    def look(self, filters, picture):
+        for layer in filters:
+            picture = jax.nn.silu(layer.norm(convolved(layer.filters, picture, 2)))
+        return picture
+
+
+def halved(size: tuple[int, ...], channels: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Height, width and channels of a picture, and after each layer that halves it into so many `channels`."""
+    sizes: list[tuple[int, int, int]] = [size]  # type: ignore[list-item]
+    for leaving in channels:
+        height, across, _ = sizes[-1]
+        sizes.append((-(-height // 2), -(-across // 2), leaving))
+    return sizes
+
+
+def check_stages(channels: tuple[int, ...]) -> None:
+    """BadInput unless there is a stage, and each has filters."""
+    if not channels or min(channels) < 1:
+        raise BadInput(f"`channels` needs one stage of at least one filter, got {channels}.")
+
+
 def _he(layer: Linear) -> float:
     """What makes of a weight of variance 2 / (in + out) one of variance 2 / in."""
     leaving, entering = layer.weight.shape
@@ -224,8 +275,10 @@ def _he(layer: Linear) -> float:
 
 
 def convolved(layer: Linear, picture: Any, stride: int = 1, padding: str = "SAME") -> Any:
-    """Pictures [N, H, W, C] after 3 x 3 filters, weights [out, 9 C]."""
-    kernel = layer.weight.reshape(layer.weight.shape[0], 3, 3, -1).transpose(1, 2, 3, 0)
+    """Pictures [N, H, W, C] after k x k filters, weights [out, k k C]."""
+    leaving, entering = layer.weight.shape
+    side = math.isqrt(entering // picture.shape[-1])
+    kernel = layer.weight.reshape(leaving, side, side, -1).transpose(1, 2, 3, 0)
     order = ("NHWC", "HWIO", "NHWC")
     return (
         jax.lax.conv_general_dilated(picture, kernel, (stride, stride), padding, dimension_numbers=order) + layer.bias

@@ -66,6 +66,7 @@ class Transformer(eqx.Module):
     blocks: tuple[Block, ...]
     heads: int = eqx.field(static=True)
     dropout: float = eqx.field(static=True, default=0.0)
+    recompute: bool = eqx.field(static=True, default=False)  # layers, in the gradient
 
     @staticmethod
     def shapes(width: int, feedforward: int, layers: int, positions: int) -> list[tuple[int, int]]:
@@ -76,7 +77,9 @@ class Transformer(eqx.Module):
         ]
 
     @classmethod
-    def take(cls, drawn: Iterator[Linear], layers: int, heads: int, dropout: float = 0.0) -> Transformer:
+    def take(
+        cls, drawn: Iterator[Linear], layers: int, heads: int, dropout: float = 0.0, recompute: bool = False
+    ) -> Transformer:
         """A transformer out of affine maps that were drawn in the order of `shapes`."""
         table = next(drawn).weight
         count, width = table.shape
@@ -87,7 +90,7 @@ class Transformer(eqx.Module):
             return Block(enter, leave, normalization(width), up, down, normalization(width))
 
         blocks = tuple(block() for _ in range(layers))
-        return cls(SPREAD * unit * table, normalization(width), blocks, heads, dropout)
+        return cls(SPREAD * unit * table, normalization(width), blocks, heads, dropout, recompute)
 
     def __call__(self, x: Any, exists: Any, key: Any = None) -> Any:
         """Outputs for tokens x [B, T, d], of which those where `exists` [B, T] are there."""
@@ -103,27 +106,39 @@ class Transformer(eqx.Module):
 
         Slots before `slot` hold the tokens before, and those behind hold nothing. key: for dropout; None: without it.
         """
-        rows, count, width = x.shape
+        count = x.shape[1]
         held = jax.lax.dynamic_update_slice(cache.exists, exists, (0, slot))
         own = slot + jnp.arange(count)
         visible = held[:, None] & (jnp.arange(held.shape[1]) <= own[:, None])
         place = jnp.maximum(visible.sum(-1) - 1, 0)
-        drop = self._dropping(key)
-        x = drop(self.entered(x + self.positions[place]))
-        keys, values = [], []
-        for block, old_key, old_value in zip(self.blocks, cache.key, cache.value, strict=True):
-            made = block.enter(x).reshape(rows, count, 3, self.heads, width // self.heads)
-            keys.append(jax.lax.dynamic_update_slice(old_key, made[:, :, 1], (0, slot, 0, 0)))
-            values.append(jax.lax.dynamic_update_slice(old_value, made[:, :, 2], (0, slot, 0, 0)))
-            seen = attend(made[:, :, 0], keys[-1], values[-1], visible).reshape(rows, count, width)
-            x = block.attended(x + drop(block.leave(seen)))
-            x = block.fed(x + drop(block.down(jax.nn.relu(block.up(x)))))
-        return Cache(tuple(keys), tuple(values), held), x
+        keys = [None] * (1 + 2 * len(self.blocks))
+        if key is not None and self.dropout:
+            keys = list(jax.random.split(key, len(keys)))
+        x = self._drop(self.entered(x + self.positions[place]), keys[0])
+        through = jax.checkpoint(lambda *x: self._through(*x)) if self.recompute else self._through
+        made, values = [], []
+        for k, block in enumerate(self.blocks):
+            kept = cache.key[k], cache.value[k]
+            x, (own_key, own_value) = through(block, x, kept, visible, slot, keys[2 * k + 1 : 2 * k + 3])
+            made.append(own_key)
+            values.append(own_value)
+        return Cache(tuple(made), tuple(values), held), x
 
-    def _dropping(self, key: Any):
-        """A function that drops a share of what it is given, each time another one."""
-        if key is None or not self.dropout:
-            return lambda x: x
-        keys = iter(jax.random.split(key, 1 + 2 * len(self.blocks)))
+    def _through(self, block: Block, x: Any, kept: Any, visible: Any, slot: Any, keys: Any) -> tuple[Any, Any]:
+        """Tokens [B, T, d] after one block, and its keys and values with theirs in the slots from `slot` on."""
+        rows, count, width = x.shape
+        made = block.enter(x).reshape(rows, count, 3, self.heads, width // self.heads)
+        key, value = (
+            jax.lax.dynamic_update_slice(old, made[:, :, k], (0, slot, 0, 0)) for k, old in enumerate(kept, 1)
+        )
+        seen = attend(made[:, :, 0], key, value, visible).reshape(rows, count, width)
+        x = block.attended(x + self._drop(block.leave(seen), keys[0]))
+        x = block.fed(x + self._drop(block.down(jax.nn.relu(block.up(x))), keys[1]))
+        return x, (key, value)
+
+    def _drop(self, x: Any, key: Any) -> Any:
+        """`x`, of which a share is dropped where there is a key."""
+        if key is None:
+            return x
         keep = 1.0 - self.dropout
-        return lambda x: jnp.where(jax.random.bernoulli(next(keys), keep, x.shape), x / keep, 0.0)
+        return jnp.where(jax.random.bernoulli(key, keep, x.shape), x / keep, 0.0)

@@ -14,6 +14,7 @@ import jax
 from covey.core.errors import BadInput
 from covey.core.loop import choose
 from covey.core.mesh import mesh_shape
+from covey.core.optional import offered
 from covey.core.types import Spec
 from covey.runs.checkpoint import nbytes
 from covey.runs.config import Config
@@ -29,14 +30,19 @@ class MemoryPlan(NamedTuple):
     replay: int
     worlds: int
     rollout: int
+    updates: int
     available: int | None
 
     @property
     def total(self) -> int:
-        return self.networks + self.replay + self.worlds + self.rollout
+        return self.networks + self.replay + self.worlds + self.rollout + self.updates
 
     def text(self) -> str:
-        parts = ", ".join(f"{name} {_megabytes(getattr(self, name))}" for name in self._fields[:-1])
+        parts = ", ".join(
+            f"{name} {_megabytes(getattr(self, name))}"
+            for name in self._fields[:-1]
+            if name != "updates" or self.updates
+        )
         left = "" if self.available is None else f"; {_megabytes(self.available)} available"
         return f"memory: {_megabytes(self.total)} ({parts}){left}"
 
@@ -58,6 +64,8 @@ ADVICE = {
     "replay": "use a smaller replay capacity or fewer seeds",
     "worlds": "use fewer environments (`envs`) or seeds",
     "rollout": "use a shorter horizon or fewer environments (`envs`)",
+    "updates": "imagine fewer or shorter episodes (`imagination.batch`, `imagination.horizon`), learn from fewer or "
+    "shorter sequences (`replay.sequences`, `replay.length`), or take a smaller preset or fewer seeds",
 }
 
 
@@ -72,6 +80,7 @@ def plan(config: Config, abstract: Any) -> MemoryPlan:
         replay=replay,
         worlds=nbytes((abstract.world, abstract.now, abstract.memory, abstract.score)),
         rollout=step * config.algorithm.plan.horizon,
+        updates=config.seeds * (offered(config.algorithm, "workspace") or int)(),
         available=available(config.seeds, config.envs),
     )
 

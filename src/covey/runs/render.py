@@ -28,6 +28,7 @@ from covey.core.optional import offered
 from covey.runs import episode as episodes
 from covey.runs.attention import draw_attention
 from covey.runs.crediting import Curves, credits, draw_credits
+from covey.runs.dreaming import draw_dream
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.figures import SUFFIXES, blank, check_suffix, pixels, put, save
@@ -61,7 +62,9 @@ def render(
     episode: int = 0,
     attention: bool = False,
     credit: bool = False,
+    dream: bool = False,
     agent: str | None = None,
+    start: int | None = None,
     fps: float | None = None,
     environment: Any = None,
     step: int | None = None,
@@ -70,16 +73,19 @@ def render(
     """Pictures of an episode of a run's final evaluation: the files that were written.
 
     out: a `.gif` or `.html` file, or a folder for both (by default `episodes/` in the run folder, where the recorded
-    arrays are kept too); with `attention` a `.png`, `.svg` or `.pdf` file, or a folder. seed, episode: which of the
-    run's seeds and which of its evaluation episodes, from 0. attention: draw what the attention critic of `agent` (by
-    default the first) makes of the episode, instead of the world. credit: under every frame, what agents have done for
-    their team so far, by the run's model of credit. fps: frames per second; by default the film takes
-    about eight seconds. environment, step, trust: as of `load`.
+    arrays are kept too); with `attention` or `dream` a `.png`, `.svg` or `.pdf` file, or a folder. seed, episode: which
+    of the run's seeds and which of its evaluation episodes, from 0. attention: draw what the attention critic of
+    `agent` (by default the first) makes of the episode, instead of the world. credit: under every frame, what agents
+    have done for their team so far, by the run's model of credit. dream: draw what the world model of `agent` imagines
+    from step `start` of the episode on (by default from a third of it), beside what happened. fps: frames per second;
+    by default the film takes about eight seconds. environment, step, trust: as of `load`.
     """
     folder, out = place_of(run_folder).folder, None if out is None else Path(out)
-    _check(out, episode, attention, agent, fps)
-    if attention and credit:
-        raise BadInput("`attention` is a figure and `credit` is part of a film: ask for one of them.")
+    _check(out, episode, attention, dream, agent, start, fps)
+    if attention + credit + dream > 1:
+        raise BadInput(
+            "`attention` and `dream` are figures, and `credit` is part of a film: ask for one of them at a time."
+        )
     trained = open_run(run_folder, environment, step, trust)
     policy = policy_of(trained, folder, seed)
     key = evaluation_keys(FINAL, seed + 1)[seed]
@@ -88,12 +94,16 @@ def render(
             raise BadInput(f"{policy.environment.spec.name!r} draws itself, without credit: leave out `credit`.")
         shot = film_hosted(policy, key, lanes=trained.config.envs, number=episode, most=MOST_FRAMES)
     else:
-        shot = _film_compiled(policy, key, episode, pictures=not attention, credit=credit)
+        shot = _film_compiled(policy, key, episode, pictures=not (attention or dream), credit=credit)
     name = f"step-{int(policy.step)}-seed-{seed}-episode-{episode}"
     place = folder / "episodes" if out is None else out
     if attention:
         figure, who = draw_attention(policy.algorithm, policy.state, shot.episode, agent)
         return [save(figure, place if place.suffix else place / f"attention-{who}-{name}.png")]
+    if dream:
+        start = shot.episode.length // 3 if start is None else start
+        figure, who = draw_dream(policy.algorithm, policy.state, shot.episode, agent, start)
+        return [save(figure, place if place.suffix else place / f"dream-{who}-{name}-from-{start}.png")]
     if out is None:
         episodes.save(shot.episode, place / f"{name}.npz")
     paths = [place] if place.suffix else [place / f"{name}{suffix}" for suffix in FILMS]
@@ -124,16 +134,28 @@ def film(shot: Filmed, paths: Sequence[Path], fps: float | None, title: str, not
     return list(paths)
 
 
-def _check(out: Path | None, episode: int, attention: bool, agent: str | None, fps: float | None) -> None:
+def _check(
+    out: Path | None,
+    episode: int,
+    attention: bool,
+    dream: bool,
+    agent: str | None,
+    start: int | None,
+    fps: float | None,
+) -> None:
     """Refuse what cannot be, before anything is computed."""
     if out is not None and out.suffix:
-        check_suffix(out, SUFFIXES if attention else FILMS)
+        check_suffix(out, SUFFIXES if attention or dream else FILMS)
     if episode < 0:
         raise BadInput(f"episodes are counted from 0, and episode {episode} was asked for.")
     if fps is not None and not 0 < fps <= 100:
         raise BadInput(f"`fps` must lie above 0 and not exceed 100 frames per second, got {fps}.")
-    if agent is not None and not attention:
-        raise BadInput(f"the agent {agent!r} is only of use with `attention`: add it, or leave out the agent.")
+    if agent is not None and not (attention or dream):
+        raise BadInput(
+            f"the agent {agent!r} is only of use with `attention` or `dream`: add one, or leave out the agent."
+        )
+    if start is not None and not dream:
+        raise BadInput(f"`start` {start} is the step at which a dream begins: add `dream`, or leave it out.")
 
 
 def check_drawable(environment: Any) -> None:

@@ -1,4 +1,4 @@
-"""Who learns in imagination: a part, and the paper's actor-critic.
+"""Who learns in imagination: the paper's actor-critic.
 
 G_t = r_t + γ c_t ((1 - λ) V(s_{t+1}) + λ G_{t+1}),  G_H = V(s_H)           Deihim et al. 2025, equations 11 to 14
 L_π = -E[w_t (sg((G_t - V(s_t)) / max(1, S)) log π(a_t | s_t) + η H(π))]    S: range of the returns' percentiles
@@ -7,15 +7,14 @@ L_V = E[w_t (CE(V(s_t), G_t) + CE(V(s_t), V'(s_t)))]                        V': 
 
 from __future__ import annotations
 
-import abc
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 
-from covey.algorithms.matwm.agents import Agents
+from covey.algorithms.matwm.inner import Inner, chosen, distribution, reached
 from covey.algorithms.matwm.records import Imagined
 from covey.core.checks import within
 from covey.core.types import Metrics
@@ -23,38 +22,9 @@ from covey.learning.descent import descended
 from covey.learning.normalisation import Percentiles, no_percentiles
 from covey.learning.returns import lambda_returns
 from covey.learning.targets import masked_mean, polyak
-from covey.learning.two_hot import TwoHot
-from covey.nn.heads import FAR
+from covey.learning.two_hot import Squared, TwoHot
 from covey.nn.nets import linears
 from covey.nn.normalized import NormalizedMLP
-
-
-class Inner(eqx.Module):
-    """Base of what learns discrete actions in imagination. Every one of N agents has networks of its own."""
-
-    @abc.abstractmethod
-    def init(self, key: Any, agents: Agents, size: int) -> Any:
-        """What is learned, for agents that are given states of `size` numbers: leaves [N, ...]."""
-
-    @abc.abstractmethod
-    def logits(self, learned: Any, agents: Agents, state: Any) -> Any:
-        """Logits [N, ..., P, C] of actions in states [N, ..., F]."""
-
-    @abc.abstractmethod
-    def learn(self, learned: Any, imagined: Imagined, weight: Any) -> tuple[Any, Metrics]:
-        """What is learned after one update, and metrics [N].
-
-        Of `imagined` the axis of agents comes first: [N, H, B, ...], B beginnings with the weights [N, B].
-        """
-
-    @abc.abstractmethod
-    def acting(self, learned: Any) -> Any:
-        """What `logits` needs of it."""
-
-
-def distribution(logits: Any, legal: Any) -> tuple[Any, Any]:
-    """Log-probabilities [..., P, C] over what is legal, and which parts there are [..., P]."""
-    return jax.nn.log_softmax(jnp.where(legal, logits, FAR)), legal.any(-1)
 
 
 class Actors(NamedTuple):
@@ -79,6 +49,8 @@ class ActorCritic(Inner):
     """Bins of values."""
     bound: float = eqx.field(static=True, default=20.0)
     """The bins go from minus this to this, on the symmetric logarithmic scale."""
+    critic_loss: Literal["two-hot", "mse"] = eqx.field(static=True, default="two-hot")
+    """Critics say chances over bins, and learn by cross-entropy; or they say a number, and learn by squared errors."""
     gamma: float = 0.985
     """Discount γ per step."""
     lam: float = 0.95
@@ -108,12 +80,12 @@ class ActorCritic(Inner):
         return optax.flatten(optax.chain(optax.clip_by_global_norm(self.max_norm), optax.adam(self.lr, eps=1e-5)))
 
     @property
-    def values(self) -> TwoHot:
-        return TwoHot(self.bins, self.bound)
+    def values(self) -> TwoHot | Squared:
+        return TwoHot(self.bins, self.bound) if self.critic_loss == "two-hot" else Squared()
 
     def init(self, key, agents, size):
         hidden = [self.width] * self.layers
-        actor, critic = (size, *hidden, agents.parts * agents.choices), (size, *hidden, self.bins)
+        actor, critic = (size, *hidden, agents.parts * agents.choices), (size, *hidden, self.values.bins)
 
         def one(key):
             drawn = iter(linears(key, *NormalizedMLP.shapes(actor), *NormalizedMLP.shapes(critic)))
@@ -122,14 +94,14 @@ class ActorCritic(Inner):
 
         return jax.vmap(one)(jax.random.split(key, agents.count))
 
-    def logits(self, learned, agents, state):
+    def act(self, learned, agents, state, legal, key):
         logits = jax.vmap(lambda actor, state: actor(state))(learned.actor, state)
-        return logits.reshape(*logits.shape[:-1], agents.parts, agents.choices)
+        return chosen(logits.reshape(legal.shape), legal, key), ()
 
     def acting(self, learned):
         return learned._replace(critic=(), slow=(), opt=(), returns=())
 
-    def learn(self, learned, imagined, weight):
+    def learn(self, learned, imagined, weight, key):
         return jax.vmap(self.learn_alone)(learned, imagined, weight)
 
     def learn_alone(self, learned: Actors, imagined: Imagined, weight: Any) -> tuple[Actors, Metrics]:
@@ -182,8 +154,3 @@ class ActorCritic(Inner):
             "normalization_S": scale,
         }
         return actor_loss + of_returns + of_slow, metrics
-
-
-def reached(discount: Any) -> Any:
-    """w_t [H, ...], the chance that imagined step t is reached at all: that no step before it was the last."""
-    return jnp.concatenate([jnp.ones_like(discount[:1]), jnp.cumprod(discount[:-1], 0)])

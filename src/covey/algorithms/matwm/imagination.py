@@ -33,14 +33,15 @@ class Dynamics(Protocol):
 
 
 def imagine(dynamics: Dynamics, act: Callable[..., Any], moment: Any, horizon: int, key: Any) -> Imagined:
-    """`horizon` steps from `moment` on, [H, R, ...]. `act(state, legal, key)` chooses one-hot actions [R, P, C]."""
+    """`horizon` steps from `moment` on, [H, R, ...]. `act(state, legal, key)` gives one-hot actions [R, P, C], and what
+    it leaves for learning [R, ...]."""
 
     def tick(moment, key):
         k_act, k_step = jax.random.split(key)
         state, legal = dynamics.view(moment)
-        action = act(state, legal, k_act)
+        action, extra = act(state, legal, k_act)
         moment, reward, discount = dynamics.advance(moment, action, k_step)
-        return moment, (state, legal, action, reward, discount)
+        return moment, (state, legal, action, reward, discount, extra)
 
     moment, (state, *steps) = jax.lax.scan(tick, moment, jax.random.split(key, horizon))
     final = dynamics.view(moment)[0]
@@ -53,7 +54,7 @@ class Moment(NamedTuple):
     focal: Any  # [R]  whose it is, of N
     latent: Any  # [R, Z]  z of what is seen now
     summary: Any  # [R, d]  h of what was before; zeros where there is nothing
-    others: Any  # [R, (M - 1) · P · C]  chances of the others' actions now
+    others: Any  # [R, (M - 1) · P · C]  chances of the others' actions now, or logits
     steps: Cache  # of the sequence model, up to the step before
     seen: Any  # Cache of the teammate predictor, up to now; () without
     slot: Any  # []  int32: the next free slot of `steps`
@@ -66,8 +67,11 @@ class Learned(eqx.Module):
     nets: Networks
     agents: Agents = eqx.field(static=True)
 
-    def begin(self, context: Context, horizon: int, key: Any) -> Moment:
-        """Where `context` ends, with room for `horizon` more steps. Latents are the likeliest where there is no key."""
+    def begin(self, context: Context, horizon: int, key: Any, start: str = "posterior") -> Moment:
+        """Where `context` ends, with room for `horizon` more steps. Latents are the likeliest where there is no key.
+
+        start: "prior" puts the model's guess, where there are steps before it, in the place of what is seen at last.
+        """
         rows, length = context.action.shape[:2]
         latent = self.model.sample(self.model.posterior(self.nets, context.obs), key)
         before = context.exists[:, :length]
@@ -78,6 +82,11 @@ class Learned(eqx.Module):
             self.nets.sequence.empty(rows, length + horizon), tokens, before, 0
         )
         summary = jnp.where(before[:, -1:], summaries[:, -1], 0.0)
+        if start == "prior":
+            guess = self.model.sample(
+                self.model.prior(self.nets, summary), None if key is None else jax.random.fold_in(key, 1)
+            )
+            latent = latent.at[:, -1].set(jnp.where(before[:, -1:], guess, latent[:, -1]))
         blank = () if not self.nets.teammates else self.nets.teammates.history.empty(rows, length + 1 + horizon)
         seen, others = self._others(blank, latent, context.exists, 0, context.focal)
         return Moment(context.focal, latent[:, -1], summary, others, cache, seen, jnp.int32(length))
@@ -86,9 +95,8 @@ class Learned(eqx.Module):
         """The teammate predictor's cache with more latents [R, T, Z], and the chances at the last; zeros without it."""
         if not self.nets.teammates:
             return (), jnp.zeros((len(latent), self.agents.others.shape[1] * self.agents.parts * self.agents.choices))
-        cache, logits = self.nets.teammates.extend(cache, latent, exists, slot)
-        chances = jnp.exp(self.model.others(self.agents, logits[:, -1], focal))
-        return cache, chances.reshape(len(latent), -1)
+        cache, logits = self.model.foretell(self.nets, self.agents, cache, latent, exists, slot, focal)
+        return cache, self.model.others_view(self.agents, logits[:, -1], focal).reshape(len(latent), -1)
 
     def view(self, moment: Moment) -> tuple[Any, Any]:
         state = jnp.concatenate([moment.latent, moment.summary, moment.others], -1)

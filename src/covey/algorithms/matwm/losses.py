@@ -16,6 +16,7 @@ import numpy as np
 
 from covey.algorithms.matwm.agents import Agents
 from covey.algorithms.matwm.model import Networks, WorldModel
+from covey.algorithms.matwm.pictures import PictureDecoder
 from covey.algorithms.matwm.records import Sequences
 from covey.core.types import Metrics
 from covey.learning.targets import masked_mean
@@ -33,7 +34,7 @@ def world_model_loss(
     tokens = model.tokens(nets, agents, now, agents.one_hot(batch.action), jnp.broadcast_to(focal, batch.steps.shape))
     summary = nets.sequence(tokens, batch.steps, k_sequence)
 
-    reconstruction = ((nets.decoder(latent) - batch.obs) ** 2 * jnp.array(agents.seen)[focal]).sum(-1)
+    reconstruction = reconstruction_error(nets, agents, latent, batch.obs, focal)
     reward = model.reward_bins.loss(nets.reward(summary), batch.reward)
     continuation = binary_cross_entropy(nets.continuation(summary)[..., 0], batch.discount)
     can = jnp.array(agents.can)[focal]
@@ -63,6 +64,14 @@ def world_model_loss(
     return total, metrics
 
 
+def reconstruction_error(nets: Networks, agents: Agents, latent: Any, obs: Any, focal: Any) -> Any:
+    """Squared errors [...] of observations of the agents `focal` [...], summed over their numbers, and over the dots of
+    pictures from 0 to 1. Padding counts for nothing."""
+    if isinstance(nets.decoder, PictureDecoder):
+        return nets.decoder.error(latent, obs, agents.seen, focal)
+    return ((nets.decoder(latent) - obs) ** 2 * jnp.array(agents.seen)[focal]).sum(-1)
+
+
 def teammate_loss(
     nets: Networks, model: WorldModel, agents: Agents, batch: Sequences, latent: Any, key: Any
 ) -> tuple[Any, Any]:
@@ -74,7 +83,7 @@ def teammate_loss(
         return jnp.float32(0), jnp.float32(0)
     shown = jax.lax.stop_gradient(latent)
     cache = nets.teammates.history.empty(*batch.steps.shape)  # type: ignore[union-attr]
-    _, logits = nets.teammates.extend(cache, shown, batch.steps, 0, key)  # type: ignore[union-attr]
+    _, logits = model.foretell(nets, agents, cache, shown, batch.steps, 0, batch.focal, key)
     chances = model.others(agents, logits, jnp.broadcast_to(batch.focal[:, None], batch.steps.shape))
     has_part = jnp.array(np.any(agents.possible, -1)[agents.others])[batch.focal][:, None]
     counts = batch.others_alive[..., None] & has_part & batch.steps[..., None, None]  # [Q, L, M - 1, P]

@@ -12,7 +12,7 @@ Deihim, Alonso, Apostolopoulou 2025 (arXiv:2506.18537), sections 3 and 3.1; size
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,9 +20,12 @@ import jax.numpy as jnp
 import optax
 
 from covey.algorithms.matwm.agents import Agents
+from covey.algorithms.matwm.pictures import PictureDecoder, PictureEncoder
 from covey.core.checks import within
 from covey.core.errors import BadInput
 from covey.learning.two_hot import TwoHot
+from covey.nn.decoders import Transposed
+from covey.nn.encoders import Encoder, Strided
 from covey.nn.heads import FAR
 from covey.nn.nets import Linear, linears
 from covey.nn.normalized import NormalizedMLP
@@ -45,8 +48,8 @@ class TeammatePredictor(NamedTuple):
 class Networks(NamedTuple):
     """The networks of a world model."""
 
-    encoder: NormalizedMLP
-    decoder: NormalizedMLP
+    encoder: NormalizedMLP | PictureEncoder
+    decoder: NormalizedMLP | PictureDecoder
     mixer: Linear
     sequence: Transformer
     dynamics: NormalizedMLP
@@ -75,6 +78,10 @@ class WorldModel(eqx.Module):
     """Share that is dropped in transformers while the model learns."""
     encoder_layers: int = eqx.field(static=True, default=3)
     """Hidden layers of the encoder, and of the decoder."""
+    encoder: Encoder = Strided(width=512)
+    """What comes before them: how fields, pictures above all, become features."""
+    decoder: Transposed = Transposed(width=512)
+    """And behind them: how features become pictures."""
     head_layers: int = eqx.field(static=True, default=2)
     """Hidden layers of the reward, continuation and legality heads."""
     bins: int = eqx.field(static=True, default=255)
@@ -89,6 +96,12 @@ class WorldModel(eqx.Module):
     """Width of the teammate predictor."""
     teammate_layers: int = eqx.field(static=True, default=2)
     """Layers of the teammate predictor."""
+    teammate_agent: bool = eqx.field(static=True, default=False)
+    """Tell the teammate predictor whose latent states it is given."""
+    teammate_view: Literal["chances", "logits"] = eqx.field(static=True, default="chances")
+    """What policies are given of it."""
+    recompute: bool = eqx.field(static=True, default=False)
+    """Compute the layers of transformers again in the gradient, instead of keeping what they made: less memory."""
     action_scaling: bool = eqx.field(static=True, default=True)
     """Tell the action mixer whose action it is given, by the action's place among all agents' actions."""
     free: float = 1.0
@@ -138,10 +151,12 @@ class WorldModel(eqx.Module):
     def init(self, key: Any, agents: Agents, positions: int) -> Networks:
         """Networks for these agents, whose transformers take up to so many tokens."""
         d, size, actions = self.width, self.latent_size, agents.parts * agents.choices
+        entering = self.encoder.features(agents.layout)
+        leaving = agents.obs_size + self.decoder.width * len(agents.pictures)
         coder, heads = [d] * self.encoder_layers, [d] * self.head_layers
         sizes = {
-            "encoder": (agents.obs_size, *coder, size),
-            "decoder": (size, *coder, agents.obs_size),
+            "encoder": (entering, *coder, size),
+            "decoder": (size, *coder, leaving),
             "dynamics": (d, d, size),
             "reward": (d, *heads, self.bins),
             "continuation": (d, *heads, 1),
@@ -152,11 +167,16 @@ class WorldModel(eqx.Module):
         shapes += Transformer.shapes(d, self.feedforward, self.layers, positions)
         k_model, k_teammates = jax.random.split(key)
         drawn = iter(linears(k_model, *shapes))
-        mlps = {name: NormalizedMLP.take(drawn, each, float(name != "reward")) for name, each in sizes.items()}
+        mlps: Any = {name: NormalizedMLP.take(drawn, each, float(name != "reward")) for name, each in sizes.items()}
+        k_encoder, k_decoder = jax.random.split(jax.random.fold_in(key, 1))
+        if agents.pictures or self.encoder.encodes(agents.layout):
+            mlps["encoder"] = PictureEncoder.drawn(k_encoder, self.encoder, agents.layout, mlps["encoder"])
+        if agents.pictures:
+            mlps["decoder"] = PictureDecoder.drawn(k_decoder, self.decoder, agents.layout, mlps["decoder"])
         return Networks(
             **mlps,
             mixer=next(drawn),
-            sequence=Transformer.take(drawn, self.layers, self.heads, self.dropout),
+            sequence=Transformer.take(drawn, self.layers, self.heads, self.dropout, self.recompute),
             teammates=self._draw_teammates(k_teammates, agents, positions) if self.predicts(agents) else (),
         )
 
@@ -167,8 +187,10 @@ class WorldModel(eqx.Module):
     def _draw_teammates(self, key: Any, agents: Agents, positions: int) -> TeammatePredictor:
         d, out = self.teammate_width, self._teammates_size(agents)
         inner = Transformer.shapes(d, 2 * d, self.teammate_layers, positions)
-        drawn = iter(linears(key, (d, self.latent_size), *inner, (out, d)))
-        enter, history = next(drawn), Transformer.take(drawn, self.teammate_layers, self.heads, self.dropout)
+        entering = self.latent_size + agents.count * self.teammate_agent
+        drawn = iter(linears(key, (d, entering), *inner, (out, d)))
+        enter = next(drawn)
+        history = Transformer.take(drawn, self.teammate_layers, self.heads, self.dropout, self.recompute)
         return TeammatePredictor(enter, history, next(drawn))
 
     # ---------------------------------------------------------------------------------------------------- latents
@@ -179,7 +201,7 @@ class WorldModel(eqx.Module):
         return jnp.log((1.0 - self.uniform) * jax.nn.softmax(logits) + self.uniform / self.classes)
 
     def posterior(self, nets: Networks, obs: Any) -> Any:
-        """log q(z | o) [..., K, C] of observations [..., D]."""
+        """log q(z | o) [..., K, C] of observations [..., D], or by field."""
         return self._log_chances(nets.encoder(obs))
 
     def prior(self, nets: Networks, summary: Any) -> Any:
@@ -210,7 +232,38 @@ class WorldModel(eqx.Module):
         logits = nets.legal(latent)
         return logits.reshape(*logits.shape[:-1], agents.parts, agents.choices)
 
+    def foretell(
+        self,
+        nets: Networks,
+        agents: Agents,
+        cache: Cache,
+        latent: Any,
+        exists: Any,
+        slot: Any,
+        focal: Any,
+        key: Any = None,
+    ) -> tuple[Cache, Any]:
+        """The teammate predictor's cache with T more latents [R, T, Z] of the agents `focal` [R], and its logits [R, T,
+        (M - 1) · P · C] for each."""
+        if self.teammate_agent:
+            whose = jax.nn.one_hot(focal, agents.count)[:, None]
+            latent = jnp.concatenate([latent, jnp.broadcast_to(whose, (*latent.shape[:2], agents.count))], -1)
+        return nets.teammates.extend(cache, latent, exists, slot, key)  # type: ignore[union-attr]
+
     def others(self, agents: Agents, logits: Any, focal: Any) -> Any:
         """Log-probabilities [..., M - 1, P, C] of what the others of the agents `focal` [...] do."""
+        logits, possible = self._of_others(agents, logits, focal)
+        return jax.nn.log_softmax(jnp.where(possible, logits, FAR))
+
+    def others_view(self, agents: Agents, logits: Any, focal: Any) -> Any:
+        """What policies are given of it, [..., M - 1, P, C]."""
+        if self.teammate_view == "chances":
+            return jnp.exp(self.others(agents, logits, focal))
+        logits, possible = self._of_others(agents, logits, focal)
+        return jnp.where(possible, logits, 0.0)
+
+    @staticmethod
+    def _of_others(agents: Agents, logits: Any, focal: Any) -> tuple[Any, Any]:
+        """Logits [..., M - 1, P, C], and which of these choices the others have."""
         logits = logits.reshape(*logits.shape[:-1], -1, agents.parts, agents.choices)
-        return jax.nn.log_softmax(jnp.where(jnp.array(agents.possible[agents.others])[focal], logits, FAR))
+        return logits, jnp.array(agents.possible[agents.others])[focal]

@@ -10,6 +10,8 @@ from covey.algorithms.matwm.replay import SequenceReplay
 from covey.algorithms.matwm.rule import MATWM, Imagination
 from covey.core.errors import unknown
 from covey.core.types import Spec
+from covey.nn.decoders import Transposed
+from covey.nn.encoders import Strided
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -27,6 +29,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             feedforward=256,
             dropout=0.0,
             encoder_layers=2,
+            encoder=Strided(width=128, channels=(16, 32, 64)),
+            decoder=Transposed(width=128, channels=(64, 32, 16)),
             head_layers=1,
             bins=63,
             bound=6.0,
@@ -49,6 +53,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             feedforward=128,
             dropout=0.0,
             encoder_layers=2,
+            encoder=Strided(width=64, channels=(8, 16)),
+            decoder=Transposed(width=64, channels=(16, 8)),
             head_layers=1,
             bins=41,
             bound=6.0,

@@ -1,7 +1,8 @@
 """What MATWM learns, remembers and learns from: records of arrays.
 
 Axis letters besides those of `covey.core.types`: Q sequences of a batch, L steps of one, R rows, H imagined steps; N
-agents that learn, M agents of the environment, P parts of an action, C choices of a part.
+agents that learn, M agents of the environment, P parts of an action, C choices of a part. Observations are vectors of D
+numbers; where agents see pictures, they are fields by name, with these axes in front (`covey.algorithms.matwm.agents`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class State(NamedTuple):
 class History(NamedTuple):
     """The last W steps of the running episode in one environment, the newest one last."""
 
-    obs: Any  # [W, N, D]
+    obs: Any  # [W, N, D], or by field
     action: Any  # [W, N, P]  int32
     exists: Any  # [W, N]  bool: there was such a step, and the agent lived
 
@@ -36,7 +37,7 @@ class Sequences(NamedTuple):
     """Steps in a row, each sequence of one agent (the focal one) and of one episode, and what came after the last."""
 
     focal: Any  # [Q]  whose it is, of N
-    obs: Any  # [Q, L + 1, D]
+    obs: Any  # [Q, L + 1, D], or by field
     alive: Any  # [Q, L + 1]  bool: the focal agent saw this
     steps: Any  # [Q, L]  bool: it took this step
     follows: Any  # [Q, L]  bool: and what it saw next is known
@@ -52,7 +53,7 @@ class Context(NamedTuple):
     """What agents see, and the up to L steps of the episode before that, the newest one last: R rows."""
 
     focal: Any  # [R]  whose it is, of N
-    obs: Any  # [R, L + 1, D]  the last one is what is seen now
+    obs: Any  # [R, L + 1, D], or by field; the last one is what is seen now
     action: Any  # [R, L, P]  int32
     exists: Any  # [R, L + 1]  bool
 
@@ -66,3 +67,4 @@ class Imagined(NamedTuple):
     action: Any  # [H, ..., P, C]  one-hot
     reward: Any  # [H, ...]
     discount: Any  # [H, ...]  the chance that there is a future after the step
+    extra: Any = ()  # [H, ...]  what acting leaves for learning

@@ -141,7 +141,7 @@ def _context(agents: Agents, buffer: Buffer, age: Any, lane: Any, length: int, s
 
     return Context(
         focal=jnp.repeat(jnp.arange(agents.count), age.shape[1]),
-        obs=rows(seen.obs),
+        obs=jax.tree.map(rows, seen.obs),
         action=rows(action)[:, :-1],
         exists=rows(seen.alive) & there.reshape(-1, length + 1),
     )
@@ -166,10 +166,12 @@ def focal_sequences(agents: Agents, batch: Batch, focal: Any) -> Sequences:
             jnp.pad(there, ((0, 0), (0, 1))), jnp.pad(now, [(0, 0), (0, 1)] + [(0, 0)] * (now.ndim - 2)), after
         )
 
+    then_seen = select(there, then.obs, jax.tree.map(jnp.zeros_like, then.obs))
+
     others = jnp.array(agents.others)[focal]
     return Sequences(
         focal=focal,
-        obs=prolonged(now.obs, jnp.where(there[..., None], then.obs, 0.0)),
+        obs=jax.tree.map(prolonged, now.obs, then_seen),
         alive=prolonged(steps, follows),
         steps=steps,
         follows=steps & follows,

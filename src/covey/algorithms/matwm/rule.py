@@ -11,24 +11,29 @@ Deihim, Alonso, Apostolopoulou 2025, "Transformer World Model for Sample Efficie
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from covey.algorithms.matwm.actor_critic import ActorCritic, Inner, distribution
+from covey.algorithms.matwm.actor_critic import ActorCritic
 from covey.algorithms.matwm.agents import Agents, agents_of
+from covey.algorithms.matwm.dreaming import dream
 from covey.algorithms.matwm.imagination import Learned, imagine
+from covey.algorithms.matwm.inner import Inner, chosen
 from covey.algorithms.matwm.losses import world_model_loss
 from covey.algorithms.matwm.model import WorldModel
 from covey.algorithms.matwm.records import Context, History, Imagined, Nets, State
 from covey.algorithms.matwm.replay import SequenceReplay
+from covey.algorithms.matwm.workspace import workspace
 from covey.core.algorithm import Algorithm, Plan, paced
 from covey.core.checks import controls, within
-from covey.core.types import Metrics, Spec
+from covey.core.types import Groups, Metrics, Spec, TimeStep
 from covey.learning.buffer import Buffer
 from covey.learning.descent import descended
+from covey.learning.dreams import Dream
 
 
 class Imagination(eqx.Module):
@@ -42,6 +47,11 @@ class Imagination(eqx.Module):
     """The most steps before the first one that the world model is shown; as many as the episode has had, if fewer."""
     share: Literal["per_agent", "total"] = eqx.field(static=True, default="per_agent")
     """What `batch` counts."""
+    start: Literal["posterior", "prior"] = eqx.field(static=True, default="posterior")
+    """The first latent state: of what was seen, or what the model makes of the steps before, where there are any."""
+    ends: Literal["probability", "threshold"] = eqx.field(static=True, default="probability")
+    """What follows an imagined step counts by the chance that there is a future; or wholly where that is above one
+    half, and else not."""
 
     def __check_init__(self):
         within(self, "[1, inf)", "batch", "horizon", "context")
@@ -70,6 +80,8 @@ class MATWM(Algorithm):
     """Updates per learn."""
     warmup: int = eqx.field(static=True, default=1000)
     """Environment steps before the first update; until then actions are random."""
+    precision: Literal["float32", "bfloat16"] = eqx.field(static=True, default="float32")
+    """Of the factors in matrix products, where the hardware has them: sums, and what is learned, stay float32."""
 
     def __check_init__(self):
         within(self, "[1, inf)", "history", "horizon", "updates")
@@ -91,14 +103,20 @@ class MATWM(Algorithm):
         imagined = self.imagination.context + self.imagination.horizon
         return max(self.replay.steps(self.spec), imagined, self.history) + 1
 
+    def workspace(self) -> int:
+        """Bytes that an update takes besides what is learned and kept, about."""
+        return workspace(self)
+
+    def products(self) -> Any:
+        """A context in which matrix products are computed with factors of `precision`."""
+        return jax.default_matmul_precision("BF16_BF16_F32") if self.precision == "bfloat16" else nullcontext()
+
     # ---------------------------------------------------------------------------------------------------------- acting
 
     def memory(self, key):
         agents = self.agents
         rows = self.history, agents.count
-        return History(
-            jnp.zeros((*rows, agents.obs_size)), jnp.zeros((*rows, agents.parts), jnp.int32), jnp.zeros(rows, bool)
-        )
+        return History(agents.blank(self.history), jnp.zeros((*rows, agents.parts), jnp.int32), jnp.zeros(rows, bool))
 
     def init(self, key, lanes):
         k_model, k_inner = jax.random.split(key)
@@ -112,17 +130,17 @@ class MATWM(Algorithm):
         k_latent, k_action = jax.random.split(key)
         context = Context(
             focal=jnp.arange(agents.count),
-            obs=jnp.moveaxis(jnp.concatenate([memory.obs, seen.obs[None]]), 0, 1),
+            obs=jax.tree.map(lambda x, new: jnp.moveaxis(jnp.concatenate([x, new[None]]), 0, 1), memory.obs, seen.obs),
             action=jnp.moveaxis(memory.action, 0, 1),
             exists=jnp.concatenate([memory.exists, seen.alive[None]]).T,
         )
         dynamics = Learned(self.model, state.nets.model, agents)
-        view, _ = dynamics.view(dynamics.begin(context, 0, k_latent if explore else None))
-        logits = self.inner.logits(state.nets.inner, agents, view)
+        with self.products():
+            view, _ = dynamics.view(dynamics.begin(context, 0, k_latent if explore else None))
+            choice, _ = self.inner.act(state.nets.inner, agents, view, seen.legal, k_action if explore else None)
         if explore:
-            logits = jnp.where(step < self.warmup, 0.0, logits)
-            logits += jax.random.gumbel(k_action, logits.shape)
-        choice = jnp.argmax(distribution(logits, seen.legal)[0], -1).astype(jnp.int32)
+            uniform = chosen(jnp.zeros(seen.legal.shape), seen.legal, k_action)
+            choice = jnp.where(step < self.warmup, uniform, choice)
         latest = History(seen.obs, choice, seen.alive)
         memory = jax.tree.map(lambda old, new: jnp.concatenate([old[1:], new[None]]), memory, latest)
         return agents.actions(choice), memory, ()
@@ -144,8 +162,13 @@ class MATWM(Algorithm):
         def update(nets, key, count):
             return self.update(nets, buffer, key, count, step + taken)
 
-        nets, metrics = paced(plan, step, taken, update, state.nets, key)
+        with self.products():
+            nets, metrics = paced(plan, step, taken, update, state.nets, key)
         return State(nets, buffer), metrics
+
+    def dream(self, state: State, steps: TimeStep, actions: Groups, agent: str, start: int, key: Any) -> Dream:
+        """What an agent imagines from step `start` of an episode on; see `covey.algorithms.matwm.dreaming`."""
+        return dream(self, state, steps, actions, agent, start, key)
 
     def update(self, nets: Nets, buffer: Buffer, key: Any, count: Any, step: Any) -> tuple[Nets, Metrics]:
         """One update of the world model, and then one of every agent in what it imagines.
@@ -160,7 +183,7 @@ class MATWM(Algorithm):
         number = self.imagination.of_agent(self.agents.count)
         context, weight = self.replay.contexts(self.agents, buffer, number, self.imagination.context, k_context, step)
         imagined = self.imagined(Nets(model, opt, nets.inner), context, k_imagine)
-        inner, of_agents = self.inner.learn(nets.inner, imagined, weight)
+        inner, of_agents = self.inner.learn(nets.inner, imagined, weight, jax.random.fold_in(key, 4))
         told = {f"{who}_{name}": x[i] for name, x in of_agents.items() for i, who in enumerate(self.agents.names)}
         return Nets(model, opt, inner), of_model | told
 
@@ -170,13 +193,15 @@ class MATWM(Algorithm):
         agents, dynamics = self.agents, Learned(self.model, nets.model, self.agents)
 
         def act(state, legal, key):
-            state = state.reshape(agents.count, -1, state.shape[-1])
-            logits = self.inner.logits(nets.inner, agents, state).reshape(legal.shape)
-            logits += jax.random.gumbel(key, logits.shape)
-            return agents.one_hot(jnp.argmax(distribution(logits, legal)[0], -1))
+            state, legal = (x.reshape(agents.count, -1, *x.shape[1:]) for x in (state, legal))
+            choice, extra = self.inner.act(nets.inner, agents, state, legal, key)
+            choice, extra = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (choice, extra))
+            return agents.one_hot(choice), extra
 
-        moment = dynamics.begin(context, self.imagination.horizon, k_begin)
+        moment = dynamics.begin(context, self.imagination.horizon, k_begin, self.imagination.start)
         imagined = imagine(dynamics, act, moment, self.imagination.horizon, k_imagine)
+        if self.imagination.ends == "threshold":
+            imagined = imagined._replace(discount=(imagined.discount > 0.5).astype(jnp.float32))
 
         def by_agent(x):  # [H, N · B, ...] -> [N, H, B, ...]
             return jnp.moveaxis(x.reshape(len(x), agents.count, -1, *x.shape[2:]), 1, 0)
