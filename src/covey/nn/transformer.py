@@ -40,22 +40,23 @@ class Block(NamedTuple):
 class Cache(NamedTuple):
     """Keys and values in S slots, of each of B rows and of every layer."""
 
-    key: tuple[Any, ...]  # [B, S, H, d / H]
-    value: tuple[Any, ...]  # [B, S, H, d / H]
+    key: tuple[Any, ...]  # [B, H, S, d / H]
+    value: tuple[Any, ...]  # [B, H, S, d / H]
     exists: Any  # [B, S]  bool: does the slot hold a token?
 
 
 def attend(query: Any, key: Any, value: Any, visible: Any) -> Any:
-    """Scaled dot-product attention: queries [B, T, H, d], keys and values [B, S, H, d], `visible` [B, T, S] -> [B, T,
-    H, d].
+    """Scaled dot-product attention: queries [B, H, T, d], keys and values [B, H, S, d], `visible` [B, T, S] -> [B, H,
+    T, d]. With heads before tokens both products are of matrices as they lie; the other order is up to six times slower
+    on CPUs.
 
     A query that may look at nothing gets zeros, and sends no gradient: a softmax over nothing would be the mean of all
     values, with a share of the gradient for each.
     """
     visible = visible[:, None]
-    scores = jnp.einsum("bthd,bshd->bhts", query, key) / math.sqrt(query.shape[-1])
+    scores = query @ jnp.swapaxes(key, -1, -2) / math.sqrt(query.shape[-1])
     shares = jnp.where(visible, jax.nn.softmax(jnp.where(visible, scores, FAR)), 0.0)
-    return jnp.einsum("bhts,bshd->bthd", shares, value)
+    return shares @ value
 
 
 class Transformer(eqx.Module):
@@ -95,7 +96,7 @@ class Transformer(eqx.Module):
 
     def empty(self, rows: int, slots: int) -> Cache:
         """A cache without a token."""
-        blank = jnp.zeros((rows, slots, self.heads, self.positions.shape[1] // self.heads))
+        blank = jnp.zeros((rows, self.heads, slots, self.positions.shape[1] // self.heads))
         return Cache((blank,) * len(self.blocks), (blank,) * len(self.blocks), jnp.zeros((rows, slots), bool))
 
     def extend(self, cache: Cache, x: Any, exists: Any, slot: Any, key: Any = None) -> tuple[Cache, Any]:
@@ -113,10 +114,11 @@ class Transformer(eqx.Module):
         keys, values = [], []
         for block, old_key, old_value in zip(self.blocks, cache.key, cache.value, strict=True):
             made = block.enter(x).reshape(rows, count, 3, self.heads, width // self.heads)
-            keys.append(jax.lax.dynamic_update_slice(old_key, made[:, :, 1], (0, slot, 0, 0)))
-            values.append(jax.lax.dynamic_update_slice(old_value, made[:, :, 2], (0, slot, 0, 0)))
-            seen = attend(made[:, :, 0], keys[-1], values[-1], visible).reshape(rows, count, width)
-            x = block.attended(x + drop(block.leave(seen)))
+            query, new_key, new_value = jnp.moveaxis(made, (2, 3), (0, 2))  # [B, H, T, d / H]
+            keys.append(jax.lax.dynamic_update_slice(old_key, new_key, (0, 0, slot, 0)))
+            values.append(jax.lax.dynamic_update_slice(old_value, new_value, (0, 0, slot, 0)))
+            seen = jnp.swapaxes(attend(query, keys[-1], values[-1], visible), 1, 2)
+            x = block.attended(x + drop(block.leave(seen.reshape(rows, count, width))))
             x = block.fed(x + drop(block.down(jax.nn.relu(block.up(x)))))
         return Cache(tuple(keys), tuple(values), held), x
 
