@@ -99,8 +99,8 @@ def slug(label: str) -> str:
 def one_by_one(
     label: str, algorithm: Algorithm | str, environment: Any, *, seeds: int, out: Path, say: Callable, **how: Any
 ) -> list[Result]:
-    """Train one seed after the other, each in `out/<label>/seed-<k>`; what is there is not trained again. `how`: more of
-    `train`.
+    """Train one seed after the other, each in `out/<label>/seed-<k>`; what is there is not trained again. `how`: more
+    of `train`.
 
     One program for all seeds takes longer on CPUs, because networks of several seeds are no plain matrix products.
     """

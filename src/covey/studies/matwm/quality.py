@@ -62,9 +62,7 @@ def foretold(algorithm: MATWM, nets: Any, own: Sequences, begin: int, steps: int
     def before(x, count):  # the `count` rows that end at `begin`
         return jnp.pad(x, [(0, 0), (length, 0)] + [(0, 0)] * (x.ndim - 2))[:, begin : begin + count]
 
-    context = Context(
-        own.focal, before(own.obs, length + 1), before(own.action, length), before(own.alive, length + 1)
-    )
+    context = Context(own.focal, before(own.obs, length + 1), before(own.action, length), before(own.alive, length + 1))
     actions = jnp.moveaxis(agents.one_hot(own.action[:, begin : begin + steps]), 1, 0)
 
     def once(key):
@@ -115,8 +113,8 @@ def errors(
 def _triples(
     own: Sequences, begin: int, k: int, seen: Any, earned: Any, future: Any, real: np.ndarray
 ) -> dict[str, list[np.ndarray]]:
-    """By what is predicted `k` steps from step `begin` on: what came of it, what the model says of it, and what it would
-    be if nothing changed. Rows [., ...] of the sequences that go on for so long."""
+    """By what is predicted `k` steps from step `begin` on: what came of it, what the model says of it, and what it
+    would be if nothing changed. Rows [., ...] of the sequences that go on for so long."""
     at = begin + k - 1
     follows, took = own.follows[:, at], own.steps[:, at]
     before = own.reward[:, begin - 1] if begin else np.zeros(len(own.reward))

@@ -45,8 +45,10 @@ def spread(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     size = scale(quick, STEPS)
     early = size.steps * EARLY // STEPS
     environment = environments.make("particle/spread")
-    say(f"Predictions: in {size.steps:,} steps MATWM reaches {ENOUGH:g} or more for an agent; after {early:,} and after")
-    say(f"{size.steps:,} steps it is above what {', '.join(RIVALS)} have reached by then.")
+    say(
+        f"Predictions: in {size.steps:,} steps MATWM reaches {ENOUGH:g} or more for an agent. After {early:,} steps and"
+    )
+    say(f"after {size.steps:,} it is above what {', '.join(RIVALS)} have reached by then.")
     say("Its teammate predictor guesses more actions right than the most frequent one of each teammate would.")
     learners = trials(environment, size, RIVALS)
     say_plan(say, learners, seeds, RATES)
@@ -97,8 +99,8 @@ def judge_model(found: Mapping[tuple[str, int, str], np.ndarray], guessed: np.nd
         for k in AHEAD:
             for name in ("nothing changes", "mean"):
                 apart = difference(found[what, k, "model"], found[what, k, name])
-                holds = None if apart.above() is None else not apart.above()
-                verdict(say, f"{what}, {k} steps ahead: the model's error is below that of {name}", holds, apart.text(4))
+                prediction = f"{what}, {k} steps ahead: the model's error is below that of {name}"
+                verdict(say, prediction, apart.below(), apart.text(4))
     apart = difference(guessed[:, 0], guessed[:, 1])
     evidence = f"{mean(guessed[:, 0]).text(3)} beside {mean(guessed[:, 1]).text(3)}"
     verdict(say, "teammates' actions are guessed better than by the most frequent ones", apart.above(), evidence)
@@ -108,11 +110,10 @@ def ablations(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     """The paper's three ablations, with fewer steps."""
     size = scale(quick, EARLY)
     environment = environments.make("particle/spread")
-    say("Predictions, from the paper's table 5: each of the three parts raises the return; uniform replay costs less than")
-    say("the teammate predictor.")
+    say("Predictions, from the paper's table 5: each of the three parts raises the return; uniform replay costs less")
+    say("than the teammate predictor.")
     learners = [
-        Trial(label, matwm(environment, size, **changes), size.steps, apart=True)
-        for label, changes in SWITCHES.items()
+        Trial(label, matwm(environment, size, **changes), size.steps, apart=True) for label, changes in SWITCHES.items()
     ]
     say_plan(say, learners, seeds, RATES["matwm"])
     outcomes = run(learners, environment, seeds=seeds, episodes=size.episodes, evaluations=10, out=out, say=say)
