@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from covey.algorithms.matwm.actor_critic import ActorCritic, Inner, distribution
 from covey.algorithms.matwm.agents import Agents, agents_of
-from covey.algorithms.matwm.imagination import Learned, imagine
+from covey.algorithms.matwm.imagination import Learned, Moment, imagine
 from covey.algorithms.matwm.losses import world_model_loss
 from covey.algorithms.matwm.model import WorldModel
 from covey.algorithms.matwm.records import Context, History, Imagined, Nets, State
@@ -167,6 +167,11 @@ class MATWM(Algorithm):
     def imagined(self, nets: Nets, context: Context, key: Any) -> Imagined:
         """What all agents imagine from contexts of N · B rows: [N, H, B, ...]."""
         k_begin, k_imagine = jax.random.split(key)
+        moment = Learned(self.model, nets.model, self.agents).begin(context, self.imagination.horizon, k_begin)
+        return self.imagined_from(nets, moment, k_imagine)
+
+    def imagined_from(self, nets: Nets, moment: Moment, key: Any) -> Imagined:
+        """What all agents imagine where contexts have ended."""
         agents, dynamics = self.agents, Learned(self.model, nets.model, self.agents)
 
         def act(state, legal, key):
@@ -175,8 +180,7 @@ class MATWM(Algorithm):
             logits += jax.random.gumbel(key, logits.shape)
             return agents.one_hot(jnp.argmax(distribution(logits, legal)[0], -1))
 
-        moment = dynamics.begin(context, self.imagination.horizon, k_begin)
-        imagined = imagine(dynamics, act, moment, self.imagination.horizon, k_imagine)
+        imagined = imagine(dynamics, act, moment, self.imagination.horizon, key)
 
         def by_agent(x):  # [H, N · B, ...] -> [N, H, B, ...]
             return jnp.moveaxis(x.reshape(len(x), agents.count, -1, *x.shape[2:]), 1, 0)
