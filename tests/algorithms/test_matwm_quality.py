@@ -37,7 +37,7 @@ def test_a_prediction_knows_what_was_seen_up_to_its_beginning_and_the_actions_be
 def test_what_predictions_are_compared_with(algorithm):
     own = jax.tree.map(np.asarray, sequences(algorithm))
     seen, rest = np.zeros((3, 2, 2)), np.zeros((3, 2))
-    found = _triples(own, 1, 2, seen, rest, rest, np.array([True, False]))
+    found = _triples(own, 1, 2, (seen, rest, rest), np.array([True, False]))
     goes_on = [0]  # of the others one has two steps, and of one the end is not known
     np.testing.assert_array_equal(found["obs"][0], own.obs[goes_on, 3][:, :1])
     np.testing.assert_array_equal(found["obs"][2], own.obs[goes_on, 1][:, :1])

@@ -53,17 +53,18 @@ def held_out(algorithm: MATWM, state: Any, environment: Any, lanes: int = 128, a
     return Batch(rollout.now, rollout.action, rollout.then, rollout.action, first.astype(jnp.float32))
 
 
-def foretold(algorithm: MATWM, nets: Any, own: Sequences, begin: int, steps: int, samples: int) -> tuple[Any, Any, Any]:
+def foretold(algorithm: MATWM, nets: Any, own: Sequences, begin: Any, steps: int, samples: int) -> tuple[Any, Any, Any]:
     """What the model expects of the `steps` steps from step `begin` of every sequence on, when it is told the actions:
     observations after each [Q, H, D], rewards and futures [Q, H]. Means over samples of the prior."""
     agents, length = algorithm.agents, algorithm.imagination.context
     dynamics = Learned(algorithm.model, nets, agents)
 
     def before(x, count):  # the `count` rows that end at `begin`
-        return jnp.pad(x, [(0, 0), (length, 0)] + [(0, 0)] * (x.ndim - 2))[:, begin : begin + count]
+        padded = jnp.pad(x, [(0, 0), (length, 0)] + [(0, 0)] * (x.ndim - 2))
+        return jax.lax.dynamic_slice_in_dim(padded, begin, count, 1)
 
     context = Context(own.focal, before(own.obs, length + 1), before(own.action, length), before(own.alive, length + 1))
-    actions = jnp.moveaxis(agents.one_hot(own.action[:, begin : begin + steps]), 1, 0)
+    actions = jnp.moveaxis(agents.one_hot(jax.lax.dynamic_slice_in_dim(own.action, begin, steps, 1)), 1, 0)
 
     def once(key):
         k_begin, k_steps = jax.random.split(key)
@@ -96,12 +97,15 @@ def errors(
     @jax.jit
     def look(nets, batch, who):
         own = focal_sequences(agents, batch, jnp.full(len(batch.weight), who))
-        return own, [foretold(algorithm, nets, own, begin, steps, samples) for begin in begins]
+        return own, jax.lax.map(lambda begin: foretold(algorithm, nets, own, begin, steps, samples), jnp.array(begins))
 
     for who in range(agents.count):
         own, found = jax.tree.map(np.asarray, look(nets, batch, who))
         for k in after:
-            each = [_triples(own, begin, k, *x, agents.seen[who]) for begin, x in zip(begins, found, strict=True)]
+            each = [
+                _triples(own, begin, k, jax.tree.map(lambda x, i=i: x[i], found), agents.seen[who])
+                for i, begin in enumerate(begins)
+            ]
             for what in TITLES:
                 target, said, same = (np.concatenate(x) for x in zip(*(case[what] for case in each), strict=True))
                 apart = np.stack([said, same, np.broadcast_to(target.mean(0), target.shape)]) - target
@@ -110,11 +114,10 @@ def errors(
     return {(*case, name): float(x) for case, found in means.items() for name, x in zip(WHO, found, strict=True)}
 
 
-def _triples(
-    own: Sequences, begin: int, k: int, seen: Any, earned: Any, future: Any, real: np.ndarray
-) -> dict[str, list[np.ndarray]]:
+def _triples(own: Sequences, begin: int, k: int, said: Any, real: np.ndarray) -> dict[str, list[np.ndarray]]:
     """By what is predicted `k` steps from step `begin` on: what came of it, what the model says of it, and what it
     would be if nothing changed. Rows [., ...] of the sequences that go on for so long."""
+    seen, earned, future = said
     at = begin + k - 1
     follows, took = own.follows[:, at], own.steps[:, at]
     before = own.reward[:, begin - 1] if begin else np.zeros(len(own.reward))
