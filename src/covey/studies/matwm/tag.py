@@ -12,7 +12,7 @@ from covey import environments
 from covey.algorithms.random import Random
 from covey.core.algorithm import Algorithm, Mixed, Scripted
 from covey.environments.particle.tag import Chase, Flee
-from covey.runs.evaluate import FINAL, evaluation_keys, player
+from covey.runs.evaluate import FINAL, Player, evaluation_keys, player
 from covey.runs.policy import open_run
 from covey.studies.matwm.common import RATES, matwm, scale
 from covey.studies.saying import Say, say_plan, verdict
@@ -77,11 +77,7 @@ def tag(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
     prey["learned together, another seed"] = Side(
         prey[TOGETHER].algorithm, jax.tree.map(lambda x: np.roll(x, 1, axis=0), prey[TOGETHER].learned)
     )
-    found = {
-        (hunter, hunted): play(environment, chasing, fleeing, seeds, size.episodes)
-        for hunter, chasing in players["adversary"].items()
-        for hunted, fleeing in prey.items()
-    }
+    found = cross_play(environment, players, seeds, size.episodes)
     _tables(found, list(players["adversary"]), list(prey), f"{size.steps:,} steps, {seeds} seeds", out)
     judge(found, say)
 
@@ -92,11 +88,20 @@ def states(outcome: Outcome, part: int) -> Any:
     return jax.tree.map(lambda *x: np.concatenate(x), *each)
 
 
-def play(environment: Any, chasing: Side, fleeing: Side, seeds: int, episodes: int) -> dict[str, np.ndarray]:
-    """Returns of both sides [S]."""
-    both = Mixed({"adversary": chasing.algorithm, "agent": fleeing.algorithm})
-    values = player(environment, both, episodes)((chasing.learned, fleeing.learned), evaluation_keys(FINAL, seeds), 0)
-    return {side: values[f"return/{side}/mean_agent"].mean(1) for side in SIDES}
+def cross_play(environment: Any, players: dict[str, dict[str, Side]], seeds: int, episodes: int) -> Played:
+    """Everybody who plays the predators against everybody who plays the prey. A pair of algorithms is compiled once,
+    whatever they have learned."""
+    found: Played = {}
+    compiled: dict[tuple[int, int], Player] = {}
+    for hunter, chasing in players["adversary"].items():
+        for hunted, fleeing in players["agent"].items():
+            pair = id(chasing.algorithm), id(fleeing.algorithm)
+            if pair not in compiled:
+                both = Mixed({"adversary": chasing.algorithm, "agent": fleeing.algorithm})
+                compiled[pair] = player(environment, both, episodes)
+            values = compiled[pair]((chasing.learned, fleeing.learned), evaluation_keys(FINAL, seeds), 0)
+            found[hunter, hunted] = {side: values[f"return/{side}/mean_agent"].mean(1) for side in SIDES}
+    return found
 
 
 def _tables(found: Played, hunters: list[str], prey: list[str], how: str, out: Path) -> None:
