@@ -120,12 +120,12 @@ def test_an_output_depends_on_the_tokens_up_to_its_own_by_value_and_by_gradient(
 
 
 def test_a_query_that_may_look_at_nothing_gets_zeros_and_sends_no_gradient():
-    query, key, value = jax.random.normal(jax.random.key(0), (3, 1, 2, 1, 4))
+    query, key, value = jax.random.normal(jax.random.key(0), (3, 1, 1, 2, 4))
     visible = np.array([[[True, True], [False, False]]])
     seen = np.asarray(jax.jit(attend)(query, key, value, visible))
-    np.testing.assert_array_equal(seen[0, 1], 0.0)
-    assert np.abs(seen[0, 0]).min() > 0
-    slopes = jax.jit(jax.grad(lambda q, k, v: attend(q, k, v, visible)[0, 1].sum(), (0, 1, 2)))(query, key, value)
+    np.testing.assert_array_equal(seen[0, 0, 1], 0.0)
+    assert np.abs(seen[0, 0, 0]).min() > 0
+    slopes = jax.jit(jax.grad(lambda q, k, v: attend(q, k, v, visible)[0, 0, 1].sum(), (0, 1, 2)))(query, key, value)
     for slope in slopes:
         np.testing.assert_array_equal(slope, 0.0)
 

@@ -30,12 +30,24 @@ UNITS = {
         *("environment steps/s", "minutes"),
     },
     "swarm-torch": {"updates/s", "updates/s of PyTorch", "times PyTorch's speed"},
+    "matwm": {
+        *("GFLOP", "GFLOP/s", "updates/s", "% of large products", "% of an update's time"),
+        *("environment steps/s", "minutes", "s to compile", "MB"),
+    },
+    "matwm-torch": {"updates/s", "updates/s of PyTorch", "times PyTorch's speed"},
     "memory": {"MB planned", "MB measured"},
 }
 
 
 QUICK = ("stepping", "workers", "battle")
-NEEDS = {"torch": "torch", "swarm-torch": "torch", "jaxmarl": "jaxmarl", "workers": "mpe2", "battle": "magent2"}
+NEEDS = {
+    "torch": "torch",
+    "swarm-torch": "torch",
+    "matwm-torch": "torch",
+    "jaxmarl": "jaxmarl",
+    "workers": "mpe2",
+    "battle": "magent2",
+}
 
 
 @pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.slow] * (x not in QUICK)) for x in BENCHES])

@@ -11,7 +11,7 @@ import pytest
 from covey import algorithms, environments
 from covey.learning.replay import Replay
 from covey.runs import config
-from covey.studies.trials import Column, Trial, curve, run, table
+from covey.studies.trials import Column, Trial, at, curve, run, table
 
 WORLD = environments.make("toy/graph")
 
@@ -83,3 +83,23 @@ def test_tables_are_shown_and_written(played, tmp_path, capsys):
     assert "how long" in capsys.readouterr().out
     assert "| random |" in (tmp_path / "table.md").read_text()
     assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
+
+
+def test_seeds_that_are_trained_one_by_one_are_those_of_their_numbers(played, tmp_path):
+    """Each in a folder of its own, from which a study goes on; all meet the episodes of a run of one seed."""
+    _, _, together = played
+    said = []
+    trial = Trial("apart", small(), 40, envs=2, apart=True)
+    first = run([trial], WORLD, seeds=1, episodes=3, out=tmp_path, evaluations=4, say=said.append)["apart"]
+    both = run([trial], WORLD, seeds=2, episodes=3, out=tmp_path, evaluations=4, say=said.append)["apart"]
+    assert [folder.relative_to(tmp_path).as_posix() for folder in both.folders] == ["apart/seed-0", "apart/seed-1"]
+    metric = both.return_metric
+    np.testing.assert_array_equal(both.values[metric][:1], first.values[metric])
+    np.testing.assert_allclose(both.values[metric][0], together["a learner"].values[metric][0], rtol=1e-4)
+    assert np.abs(both.values[metric][0] - both.values[metric][1]).max() > 0
+    steps, values = curve(both, metric)
+    assert values.shape == (len(steps), 2)
+    np.testing.assert_array_equal(at(both, metric, 11), values[np.flatnonzero(steps >= 11)[0]])
+    assert both.replay(1).returns()[metric] == pytest.approx(float(both.values[metric][1, 0]), rel=1e-5)
+    with pytest.raises(AssertionError, match="apart has 2 run folders"):
+        _ = both.run

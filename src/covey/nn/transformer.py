@@ -40,22 +40,23 @@ class Block(NamedTuple):
 class Cache(NamedTuple):
     """Keys and values in S slots, of each of B rows and of every layer."""
 
-    key: tuple[Any, ...]  # [B, S, H, d / H]
-    value: tuple[Any, ...]  # [B, S, H, d / H]
+    key: tuple[Any, ...]  # [B, H, S, d / H]
+    value: tuple[Any, ...]  # [B, H, S, d / H]
     exists: Any  # [B, S]  bool: does the slot hold a token?
 
 
 def attend(query: Any, key: Any, value: Any, visible: Any) -> Any:
-    """Scaled dot-product attention: queries [B, T, H, d], keys and values [B, S, H, d], `visible` [B, T, S] -> [B, T,
-    H, d].
+    """Scaled dot-product attention: queries [B, H, T, d], keys and values [B, H, S, d], `visible` [B, T, S] -> [B, H,
+    T, d]. With heads before tokens both products are of matrices as they lie; the other order is up to six times slower
+    on CPUs.
 
     A query that may look at nothing gets zeros, and sends no gradient: a softmax over nothing would be the mean of all
     values, with a share of the gradient for each.
     """
     visible = visible[:, None]
-    scores = jnp.einsum("bthd,bshd->bhts", query, key) / math.sqrt(query.shape[-1])
+    scores = query @ jnp.swapaxes(key, -1, -2) / math.sqrt(query.shape[-1])
     shares = jnp.where(visible, jax.nn.softmax(jnp.where(visible, scores, FAR)), 0.0)
-    return jnp.einsum("bhts,bshd->bthd", shares, value)
+    return shares @ value
 
 
 class Transformer(eqx.Module):
@@ -98,7 +99,7 @@ class Transformer(eqx.Module):
 
     def empty(self, rows: int, slots: int) -> Cache:
         """A cache without a token."""
-        blank = jnp.zeros((rows, slots, self.heads, self.positions.shape[1] // self.heads))
+        blank = jnp.zeros((rows, self.heads, slots, self.positions.shape[1] // self.heads))
         return Cache((blank,) * len(self.blocks), (blank,) * len(self.blocks), jnp.zeros((rows, slots), bool))
 
     def extend(self, cache: Cache, x: Any, exists: Any, slot: Any, key: Any = None) -> tuple[Cache, Any]:
@@ -128,10 +129,9 @@ class Transformer(eqx.Module):
         """Tokens [B, T, d] after one block, and its keys and values with theirs in the slots from `slot` on."""
         rows, count, width = x.shape
         made = block.enter(x).reshape(rows, count, 3, self.heads, width // self.heads)
-        key, value = (
-            jax.lax.dynamic_update_slice(old, made[:, :, k], (0, slot, 0, 0)) for k, old in enumerate(kept, 1)
-        )
-        seen = attend(made[:, :, 0], key, value, visible).reshape(rows, count, width)
+        query, *new = jnp.moveaxis(made, (2, 3), (0, 2))  # [B, H, T, d / H]
+        key, value = (jax.lax.dynamic_update_slice(old, x, (0, 0, slot, 0)) for old, x in zip(kept, new, strict=True))
+        seen = jnp.swapaxes(attend(query, key, value, visible), 1, 2).reshape(rows, count, width)
         x = block.attended(x + self._drop(block.leave(seen), keys[0]))
         x = block.fed(x + self._drop(block.down(jax.nn.relu(block.up(x))), keys[1]))
         return x, (key, value)

@@ -29,6 +29,7 @@ from covey.core.mesh import place
 from covey.learning.replay import Replay
 from covey.runs import config, memory
 from covey.runs.tables import Column, Table, give, reports
+from covey.studies.bench_matwm import matwm, matwm_torch
 from covey.studies.bench_swarm import swarm, swarm_torch
 from covey.studies.crowds import battle_stepping, neighbors, population, soldiers
 from covey.studies.peers import jaxmarl_stepping, ppo_training, workers
@@ -241,6 +242,8 @@ BENCHES: dict[str, Bench] = {
     "neighbors": Bench(neighbors, "MADDPG whose critics see everybody, beside one critic of six neighbors."),
     "swarm": Bench(swarm, "an update of LAMARL beside plain matrix products, and the time of 3,000 episodes."),
     "swarm-torch": Bench(swarm_torch, "the same update beside eager PyTorch, in turns."),
+    "matwm": Bench(matwm, "the parts of an update of MATWM beside plain matrix products, and training as a whole."),
+    "matwm-torch": Bench(matwm_torch, "its world model beside eager PyTorch, in turns."),
     "memory": Bench(memory_plan, "the memory that a run is said to need, and what it takes."),
 }
 

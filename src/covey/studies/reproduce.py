@@ -82,6 +82,20 @@ STUDIES: dict[str, Study] = {
     "lamarl/prompts": Study(
         "covey.studies.lamarl.prompts:prompts", "Do reasoning and functions to copy help to write what passes?", 40
     ),
+    "matwm/spread": Study(
+        "covey.studies.matwm.spread:spread",
+        "Three agents, 50,000 steps: a learner with a world model beside three without, and how good the model is.",
+        3,
+    ),
+    "matwm/tag": Study(
+        "covey.studies.matwm.tag:tag", "Predators and prey with a world model, against rules and each other.", 3
+    ),
+    "matwm/ablations": Study(
+        "covey.studies.matwm.spread:ablations", "Table 5: which of three parts of MATWM matter, in 20,000 steps.", 3
+    ),
+    "matwm/squeeze": Study(
+        "covey.studies.matwm.squeeze:squeeze", "A game with a known optimum: regret after few rounds.", 3
+    ),
     "mean-field/ising": Study(
         "covey.studies.mean_field.ising:ising",
         "Order of spins against temperature, beside the heat bath and Onsager.",

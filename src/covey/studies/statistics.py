@@ -31,6 +31,11 @@ class Interval(NamedTuple):
         """Is all of it above a level, or below it? None where it holds the level, or is unknown."""
         return True if self.low > level else False if self.high < level else None
 
+    def below(self, level: float = 0.0) -> bool | None:
+        """Is all of it below a level, or above it? None where it holds the level, or is unknown."""
+        above = self.above(level)
+        return None if above is None else not above
+
     def ends(self, digits: int = 2) -> str:
         """For intervals that are not symmetric."""
         return f"{self.mean:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"

@@ -20,19 +20,21 @@ from covey.runs.compare import LEARNER, knows
 from covey.runs.episode import Episode, record
 from covey.runs.evaluate import FINAL, evaluation_keys, player
 from covey.runs.policy import load
+from covey.runs.session import Result
 from covey.runs.train import train
 from covey.studies.statistics import Interval, mean
 
 
 class Trial(NamedTuple):
     """An algorithm in a table: an object, or an id. Without `steps` it does not train; `envs` lanes of each seed; every
-    `keep` steps what acts is kept, None: never."""
+    `keep` steps what acts is kept, None: never; `apart`: seeds train one after the other (`one_by_one`)."""
 
     label: str
     algorithm: Algorithm | str
     steps: int = 0
     envs: int = 1
     keep: int | None = None
+    apart: bool = False
 
 
 class Outcome(NamedTuple):
@@ -43,13 +45,14 @@ class Outcome(NamedTuple):
     values: dict[str, np.ndarray]
     replay: Callable[[int], Episode]
     """The first of these episodes of a seed, step by step."""
-    folder: Path | None = None
+    folders: tuple[Path, ...] = ()
+    """The run folders of a learner: one of all seeds, or one of each."""
 
     @property
     def run(self) -> Path:
-        """The run folder of a learner."""
-        assert self.folder is not None, f"{self.label} was not trained"
-        return self.folder
+        """The run folder of a learner whose seeds were trained together."""
+        assert len(self.folders) == 1, f"{self.label} has {len(self.folders)} run folders"
+        return self.folders[0]
 
     @property
     def return_metric(self) -> str:
@@ -78,35 +81,61 @@ def run(
     """Train what has to be trained (in `out/<label>`, resumed if it is there) and play everything. By label."""
     outcomes = {}
     for trial in trials:
-        say(f"· {trial.label}" + (f": {trial.steps:,} steps x {seeds} seeds" if trial.steps else ""))
-        play = _trained if trial.steps else _ruled
+        if not trial.apart:
+            say(f"· {trial.label}" + (f": {trial.steps:,} steps x {seeds} seeds" if trial.steps else ""))
+        play = partial(_trained, say=say) if trial.steps else _ruled
         outcomes[trial.label] = play(
             trial, environment, seeds=seeds, episodes=episodes, out=out, evaluations=evaluations
         )
     return outcomes
 
 
-def _trained(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Path, evaluations: int) -> Outcome:
-    result = train(
-        trial.algorithm,
-        environment,
-        steps=trial.steps,
-        seeds=seeds,
-        envs=trial.envs,
-        episodes=episodes,
-        evaluate_every=max(trial.steps // evaluations, 1),
-        keep_every=trial.keep,
-        out=out / trial.label.replace(" ", "-").replace("/", "-"),
-        resume=True,
-        quiet=True,
-    )
+def slug(label: str) -> str:
+    """A label as the name of a folder."""
+    return label.replace(" ", "-").replace("/", "-")
+
+
+def one_by_one(
+    label: str, algorithm: Algorithm | str, environment: Any, *, seeds: int, out: Path, say: Callable, **how: Any
+) -> list[Result]:
+    """Train one seed after the other, each in `out/<label>/seed-<k>`; what is there is not trained again. `how`: more
+    of `train`.
+
+    One program for all seeds takes longer on CPUs, because networks of several seeds are no plain matrix products.
+    """
+    results = []
+    for seed in range(seeds):
+        say(f"· {label}, seed {seed}: {how['steps']:,} steps")
+        folder = out / slug(label) / f"seed-{seed}"
+        results.append(train(algorithm, environment, seed=seed, out=folder, resume=True, quiet=True, **how))
+    return results
+
+
+def _trained(
+    trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Path, evaluations: int, say: Callable
+) -> Outcome:
+    how: dict[str, Any] = {
+        "steps": trial.steps,
+        "envs": trial.envs,
+        "episodes": episodes,
+        "evaluate_every": max(trial.steps // evaluations, 1),
+        "keep_every": trial.keep,
+    }
+    if trial.apart:
+        results = one_by_one(trial.label, trial.algorithm, environment, seeds=seeds, out=out, say=say, **how)
+    else:
+        folder = out / slug(trial.label)
+        how |= {"seeds": seeds, "out": folder, "resume": True, "quiet": True}
+        results = [train(trial.algorithm, environment, **how)]
 
     def replay(seed: int) -> Episode:
-        policy = load(result.folder, seed, environment)
-        key = evaluation_keys(FINAL, seeds)[seed]
+        result, own = (results[seed], 0) if trial.apart else (results[0], seed)
+        policy = load(result.folder, own, environment)
+        key = evaluation_keys(FINAL, 1 if trial.apart else seeds)[own]
         return record(evaluation_world(environment), policy.algorithm, policy.state, key, step=policy.step)
 
-    return Outcome(trial.label, LEARNER, result.evaluation.values, replay, result.folder)
+    values = jax.tree.map(lambda *x: np.concatenate(x), *(result.evaluation.values for result in results))
+    return Outcome(trial.label, LEARNER, values, replay, tuple(result.folder for result in results))
 
 
 def _ruled(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Path, evaluations: int) -> Outcome:
@@ -125,8 +154,18 @@ def _ruled(trial: Trial, environment: Any, *, seeds: int, episodes: int, out: Pa
 
 def curve(outcome: Outcome, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """Evaluations on the way: steps [P] and values [P, S]."""
-    lines = [line for line in journal.read(outcome.run) if line.kind == "evaluation" and metric in line.values]
-    return np.array([line.step for line in lines]), np.stack([line.values[metric] for line in lines])
+    found = [
+        [line for line in journal.read(folder) if line.kind == "evaluation" and metric in line.values]
+        for folder in outcome.folders
+    ]
+    values = np.concatenate([np.stack([line.values[metric] for line in lines]) for lines in found], 1)
+    return np.array([line.step for line in found[0]]), values
+
+
+def at(outcome: Outcome, metric: str, step: int) -> np.ndarray:
+    """The evaluation of this step, or the first one after it [S]."""
+    steps, values = curve(outcome, metric)
+    return values[np.searchsorted(steps, step)]
 
 
 def learning_curves(

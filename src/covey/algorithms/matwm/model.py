@@ -23,6 +23,7 @@ from covey.algorithms.matwm.agents import Agents
 from covey.algorithms.matwm.pictures import PictureDecoder, PictureEncoder
 from covey.core.checks import within
 from covey.core.errors import BadInput
+from covey.learning.categorical import one_hot_sample
 from covey.learning.two_hot import TwoHot
 from covey.nn.decoders import Transposed
 from covey.nn.encoders import Encoder, Strided
@@ -211,9 +212,11 @@ class WorldModel(eqx.Module):
     def sample(self, log_chances: Any, key: Any) -> Any:
         """A latent state [..., K · C], one-hot in each variable, whose gradient is that of the chances; the likeliest
         one where there is no key."""
-        noise = 0.0 if key is None else jax.random.gumbel(key, log_chances.shape)
-        chosen = jax.nn.one_hot(jnp.argmax(log_chances + noise, -1), self.classes)
         chances = jnp.exp(log_chances)
+        if key is None:
+            chosen = jax.nn.one_hot(jnp.argmax(log_chances, -1), self.classes)
+        else:
+            chosen = one_hot_sample(key, chances)
         latent = jax.lax.stop_gradient(chosen - chances) + chances
         return latent.reshape(*latent.shape[:-2], -1)
 

@@ -36,7 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             bound=6.0,
             teammate_width=64,
             teammate_layers=1,
-            lr=3e-4,
+            lr=1e-3,
         ),
         "inner": ActorCritic(width=128, bins=63, bound=6.0, gamma=0.95, entropy=1e-3, lr=1e-4),
         "replay": SequenceReplay(length=26),

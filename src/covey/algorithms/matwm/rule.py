@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from covey.algorithms.matwm.actor_critic import ActorCritic
 from covey.algorithms.matwm.agents import Agents, agents_of
 from covey.algorithms.matwm.dreaming import dream
-from covey.algorithms.matwm.imagination import Learned, imagine
+from covey.algorithms.matwm.imagination import Learned, Moment, imagine
 from covey.algorithms.matwm.inner import Inner, chosen
 from covey.algorithms.matwm.losses import world_model_loss
 from covey.algorithms.matwm.model import WorldModel
@@ -190,6 +190,12 @@ class MATWM(Algorithm):
     def imagined(self, nets: Nets, context: Context, key: Any) -> Imagined:
         """What all agents imagine from contexts of N · B rows: [N, H, B, ...]."""
         k_begin, k_imagine = jax.random.split(key)
+        dynamics = Learned(self.model, nets.model, self.agents)
+        moment = dynamics.begin(context, self.imagination.horizon, k_begin, self.imagination.start)
+        return self.imagined_from(nets, moment, k_imagine)
+
+    def imagined_from(self, nets: Nets, moment: Moment, key: Any) -> Imagined:
+        """What all agents imagine where contexts have ended."""
         agents, dynamics = self.agents, Learned(self.model, nets.model, self.agents)
 
         def act(state, legal, key):
@@ -198,8 +204,7 @@ class MATWM(Algorithm):
             choice, extra = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (choice, extra))
             return agents.one_hot(choice), extra
 
-        moment = dynamics.begin(context, self.imagination.horizon, k_begin, self.imagination.start)
-        imagined = imagine(dynamics, act, moment, self.imagination.horizon, k_imagine)
+        imagined = imagine(dynamics, act, moment, self.imagination.horizon, key)
         if self.imagination.ends == "threshold":
             imagined = imagined._replace(discount=(imagined.discount > 0.5).astype(jnp.float32))
 

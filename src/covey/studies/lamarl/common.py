@@ -24,8 +24,8 @@ from covey.runs import checkpoint
 from covey.runs.evaluate import FINAL, Player, Values, evaluation_keys, players
 from covey.runs.guides import guide
 from covey.runs.policy import transferred
-from covey.runs.train import train
 from covey.studies.saying import Say
+from covey.studies.trials import one_by_one
 
 UNEVENNESS = "world/final_unevenness"
 """M2 of the paper, at the end of an episode."""
@@ -109,33 +109,26 @@ def _kept(folder: Path, step: int) -> checkpoint.Saved:
 
 
 def learn(label: str, size: Scale, out: Path, seeds: int, say: Say, *, reward: str = "llm", **settings: Any) -> Learned:
-    """Train a learner with some settings changed, one seed after the other, in `out/<label>/seed-<k>`; what is there is
-    not trained again. `reward` is that of `assembly` in training.
-
-    One program for all seeds takes longer on CPUs, because networks of several seeds are no plain matrix products.
-    """
+    """Train a learner with some settings changed, one seed after the other. `reward` is that of `assembly` in
+    training."""
     options: dict[str, Any] = {"robots": size.robots} | ({} if reward == "llm" else {"reward": reward})
     environment = environments.make("assembly", **options)
     algorithm = learner(environment, **settings)
-    folders = []
-    for seed in range(seeds):
-        say(f"· {label}, seed {seed}: {size.steps:,} steps")
-        folder = out / label.replace(" ", "-") / f"seed-{seed}"
-        run = train(
-            algorithm,
-            "assembly",
-            options=options,
-            steps=size.steps,
-            envs=size.envs,
-            seed=seed,
-            episodes=1,
-            keep_every=size.keep_every,
-            out=folder,
-            resume=True,
-            quiet=True,
-        )
-        folders.append(run.folder)
-    return Learned(label, algorithm.with_guides(partial(guide, environment)), environment, tuple(folders))
+    runs = one_by_one(
+        label,
+        algorithm,
+        "assembly",
+        seeds=seeds,
+        out=out,
+        say=say,
+        options=options,
+        steps=size.steps,
+        envs=size.envs,
+        episodes=1,
+        keep_every=size.keep_every,
+    )
+    folders = tuple(run.folder for run in runs)
+    return Learned(label, algorithm.with_guides(partial(guide, environment)), environment, folders)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
