@@ -56,7 +56,7 @@ LEARNER = ActorCritic(width=8, bins=401, bound=2.0, gamma=GAMMA)
 
 def critic_that_says(value):
     """A critic whose logits decode to `value` [3] in the three states."""
-    table = jnp.log(LEARNER.values.encode(jnp.asarray(value)) + 1e-30)
+    table = jnp.log(TwoHot(LEARNER.bins, LEARNER.bound).encode(jnp.asarray(value)) + 1e-30)
     return lambda state: state @ table
 
 

@@ -122,5 +122,9 @@ def test_products_of_sixteen_bits_leave_what_is_learned_as_it_is():
     after = jax.eval_shape(learn, state, rollout, jax.random.key(0))
     floats = [x.dtype for x in jax.tree.leaves(after) if jnp.issubdtype(x.dtype, jnp.floating)]
     assert set(floats) == {jnp.dtype("float32")}
-    plain = str(jax.make_jaxpr(lambda *x: small().learn(*x, jnp.int32(40)))(state, rollout, jax.random.key(0)))
+    plain = str(
+        jax.make_jaxpr(lambda state, rollout, key: small().learn(state, rollout, key, jnp.int32(40)))(
+            state, rollout, jax.random.key(0)
+        )
+    )
     assert "BF16" not in plain

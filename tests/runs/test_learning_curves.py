@@ -42,7 +42,7 @@ def test_evaluations_of_two_runs_and_their_reference(tmp_path):
     ours, theirs, level = axes.lines
     np.testing.assert_array_equal(ours.get_data(), [[0, 10], [2, 3]])
     np.testing.assert_array_equal(theirs.get_ydata(), [5, 7])
-    assert level.get_ydata()[0] == 8.0
+    assert np.asarray(level.get_ydata())[0] == 8.0
 
 
 def test_training_where_a_run_has_one_evaluation(tmp_path):
