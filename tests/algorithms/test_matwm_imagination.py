@@ -14,6 +14,7 @@ from covey.algorithms.matwm.actor_critic import ActorCritic
 from covey.algorithms.matwm.imagination import Learned, imagine
 from covey.algorithms.matwm.inner import reached
 from covey.algorithms.matwm.records import Imagined
+from covey.learning.two_hot import TwoHot
 from covey.nn.nets import Linear
 
 # ---------------------------------------------------------------------------------------------------------------------
