@@ -418,7 +418,7 @@ def test_every_example_of_the_manual_is_understood(line, run, tmp_path, monkeypa
         raise SystemExit(0)
 
     behind = ("runs.train:execute", "runs.policy:open_run", "runs.render:render", "runs.compare:compare")
-    behind += ("runs.tournament:tournament", "authored.author:author")
+    behind += ("runs.tournament:tournament", "runs.learning_curves:plot", "authored.author:author")
     behind += ("studies.reproduce:reproduce", "testing:check_environment", "testing:check_algorithm")
     for path in behind:
         module, name = path.split(":")

@@ -17,7 +17,7 @@ from covey.authored.refusal import Refused
 from covey.authored.rollouts import at_random, play, sample_views
 from covey.authored.views import EDGES, HUGE, KINDS, add_edge_cases, read_views
 from covey.core.errors import BadInput
-from covey.core.types import Box, Discrete, Field, Group, MultiDiscrete, Spec, Splits, Table
+from covey.core.types import Box, Discrete, Field, Group, MultiDiscrete, Spec, Splits, Table, TimeStep
 from covey.testing.as_host import AsHost
 
 ENVIRONMENTS = ["navigation", "toy/discrete", "toy/graph", "toy/pictures"]
@@ -38,9 +38,18 @@ class Named:
     )
 
     def reset(self, key):
-        return covey.make("toy/continuous").reset(key)
+        groups = {name: (group, (group.size,)) for name, group in self.spec.groups.items()}
+        now = TimeStep(
+            obs={name: jnp.asarray(group.blank()) for name, (group, _) in groups.items()},
+            reward={name: jnp.zeros(n) for name, (_, n) in groups.items()},
+            discount={name: jnp.ones(n) for name, (_, n) in groups.items()},
+            alive={name: jnp.ones(n, bool) for name, (_, n) in groups.items()},
+            last=jnp.bool_(False),
+        )
+        return jnp.int32(0), now
 
-    step = None
+    def step(self, key, state, action):
+        return self.reset(key)
 
     def constants(self):
         return {"reach": 2.5, "dt": 0.1}

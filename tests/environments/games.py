@@ -132,7 +132,7 @@ class Broken(Parade):
                 rewards["walker_1"] = np.inf
             case "shape":
                 observations["walker_1"] = np.zeros(3)
-            case "growing picture" if self.clock == 1:
+            case "growing picture" if self.clock == 4:
                 observations["painter_0"] = np.zeros((2, 3), np.uint8)
             case "nan":
                 observations["walker_1"] = np.array([np.nan, 0.0])

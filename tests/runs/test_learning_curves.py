@@ -21,7 +21,8 @@ def write(folder, evaluations=((0, 1.0, 3.0), (10, 2.0, 4.0)), environment="toy/
     folder.mkdir(parents=True)
     lines = [journal.Line(5, "train", 1.0, {RETURN: np.array([0.5, np.nan]), "loss": np.array([1.0, 1.0])})]
     lines += [journal.Line(step, "evaluation", 1.0, {RETURN: np.array(values)}) for step, *values in evaluations]
-    lines.append(journal.Line(15, "train", 2.0, {RETURN: np.array([np.nan, np.nan])}))
+    speed = {"time/steps_per_s": np.array([100.0])}  # of all seeds together
+    lines.append(journal.Line(15, "train", 2.0, {RETURN: np.array([np.nan, np.nan])} | speed))
     (folder / "metrics.jsonl").write_text("".join(f"{line.text()}\n" for line in lines))
     reference = {"algorithm": "optimal", "kind": "optimum", "evaluation": {RETURN: optimum}}
     (folder / "summary.json").write_text(json.dumps({"environment": environment, "reference": reference}))
@@ -65,6 +66,7 @@ def test_folders_of_one_name_are_told_apart(tmp_path):
 def test_a_metric_that_came_later_is_missing_before(tmp_path):
     found = reported(write(tmp_path / "run"), "train")
     np.testing.assert_array_equal(found.values["loss"], [[1, 1], [np.nan, np.nan]])
+    np.testing.assert_array_equal(found.values["time/steps_per_s"], [[np.nan], [100]])
 
 
 REFUSED = {

@@ -56,7 +56,7 @@ class BenchArguments:
     """Measure how fast this machine is: steps and updates a second, beside PyTorch too, compile time and memory.
 
     Benchmarks: stepping, updates, torch, seeds, training, ppo, jaxmarl, workers, battle, soldiers, population,
-    neighbors, swarm, swarm-torch, memory.
+    neighbors, swarm, swarm-torch, matwm, matwm-torch, memory.
 
     Examples:
       covey bench

@@ -321,7 +321,7 @@ def check(saved: Saved, identity: Identity) -> None:
             )
     for name, value in was.settings.items():  # what is new since then has its default, and is no difference
         now = identity.settings.get(name, "absent")
-        value = f'"{now_at(value[1:-1])}"' if value.startswith('"') else value  # a text, as JSON
+        value = f'"{now_at(text[1:-1])}"' if (text := str(value)).startswith('"') else value  # a text, as JSON
         if now != value and name.rpartition(".")[2] not in GONE:
             raise BadInput(
                 f"the checkpoint {saved.folder} was made with {name} = {_short(value)}, and now it is {_short(now)}: "

@@ -60,10 +60,9 @@ def plot(*runs: str | Path, metric: str | None = None, kind: str | None = None, 
 def reported(folder: Path, kind: str) -> Reported:
     """All reports of a kind. A metric that a report lacks is NaN there."""
     lines = [line for line in journal.read(folder) if line.kind == kind]
-    seeds = max((x.size for line in lines for x in line.values.values()), default=0)
-    missing = np.full(seeds, np.nan)
-    names = dict.fromkeys(name for line in lines for name in line.values)
-    values = {name: np.array([line.values.get(name, missing) for line in lines]) for name in names}
+    sizes = {name: x.size for line in lines for name, x in line.values.items()}
+    missing = {name: np.full(size, np.nan) for name, size in sizes.items()}
+    values = {name: np.array([line.values.get(name, missing[name]) for line in lines]) for name in sizes}
     return Reported(np.array([line.step for line in lines], float), values)
 
 
