@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
     @property
     def return_metric(self) -> str:
         """The mean return of the agents of the first group."""
-        return next(name for name in self.values if name.endswith("/mean_agent"))
+        return next(x for x in self.values if x.startswith("return/") and x.endswith("/mean_agent"))
 
     @property
     def per_step(self) -> np.ndarray:
