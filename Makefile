@@ -10,7 +10,10 @@ BIN := $(VENV)/bin
 PYTEST := -m pytest -n $(JOBS) --dist loadscope
 QUICK := tests/core tests/nn tests/learning tests/algorithms tests/authored tests/runs tests/studies tests/testing
 
-.PHONY: install demo test test-slow test-quick test-jaxmarl test-oldest check learn bench docs
+help:  ## these lines
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: help install demo test test-slow test-quick test-jaxmarl test-oldest check learn bench docs
 
 install: $(VENV)/.dev  ## covey and its tools in .venv, and nothing else
 

@@ -20,7 +20,7 @@ from covey.environments.routing.readers import GRAMMARS, read
 from covey.runs.guides import guide
 
 ROOT = Path(covey.__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 NAME = re.compile(r"(?<![\w/.-])(covey(?:\.\w+)+)(?::(\w+(?:\.\w+)*))?(?![\w(=/])")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 import covey
@@ -59,6 +61,55 @@ def test_imports_point_up(path):
 def test_worlds_import_core_only(path):
     networks = {"nn"} if path.relative_to(PACKAGE).as_posix() in REFERENCES_WITH_NETWORKS else set()
     assert imported_layers(path.read_text()) <= ALLOWED_TO_WORLDS | networks
+
+
+def imported_modules(source: str, every: Collection[str], inside: bool) -> set[str]:
+    """The modules among `every` that `source` imports: at its top, or `inside` functions too. Imports that only type
+    checkers see do not count."""
+    tree = ast.parse(source)
+    nodes, unseen = list(ast.walk(tree)), set[ast.AST]()
+    for node in nodes:
+        for_checkers = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if for_checkers or (function and not inside):
+            unseen |= {child for statement in node.body for child in ast.walk(statement)}
+    names = set()
+    for node in set(nodes) - unseen:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            paths = [f"{node.module}.{alias.name}" for alias in node.names]
+            names |= {path if path in every else str(node.module) for path in paths}
+    return names & set(every)
+
+
+def circles(inside: bool) -> list[set[str]]:
+    """Modules each of which imports the next one, and the last one the first one."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(("covey", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        found[name] = path
+    graph = nx.DiGraph()
+    for name, path in found.items():
+        graph.add_edges_from((name, other) for other in imported_modules(path.read_text(), found, inside))
+    return [part for part in nx.strongly_connected_components(graph) if len(part) > 1]
+
+
+def test_no_module_imports_itself_in_a_circle():
+    assert not circles(inside=False)
+
+
+def test_functions_close_one_circle_only():
+    """A run may be guided by a run, so reading a configuration may load a policy, which reads a configuration."""
+    (circle,) = circles(inside=True)
+    assert circle <= {f"covey.runs.{name}" for name in ("begin", "config", "guides", "memory", "policy")}
+
+
+def test_the_check_for_circles_sees_what_it_has_to():
+    every = ("a", "a.b", "c")
+    source = "import c\nif TYPE_CHECKING:\n    import a\ndef f():\n    from a import b"
+    assert imported_modules(source, every, inside=False) == {"c"}
+    assert imported_modules(source, every, inside=True) == {"c", "a.b"}
 
 
 def test_the_check_sees_imports_inside_functions():

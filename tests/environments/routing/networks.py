@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from covey.environments.routing import topologies
 from covey.environments.routing.build import Options, build
+from covey.environments.routing.environment import Routing
 from covey.environments.routing.network import Network, make_network
 from covey.environments.routing.paths import Paths
-from covey.environments.routing.world import Routing
 
 seeds = st.integers(0, 10_000)
 few = settings(max_examples=15, deadline=None)

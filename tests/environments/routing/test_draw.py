@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from covey import environments
 from covey.environments.routing.draw import MOST_STRETCH, OVER, laid_out, shares
-from covey.environments.routing.world import Sketch
+from covey.environments.routing.records import Sketch
 
 KEY = jax.random.key(0)
 WORLDS = {

@@ -50,7 +50,7 @@ def world_model_loss(
     }
     team, accuracy = teammate_loss(nets, model, agents, batch, now, k_teammates)
     total = (
-        terms["recon"]
+        model.beta_reconstruction * terms["recon"]
         + terms["reward"]
         + terms["cont"]
         + team

@@ -107,6 +107,9 @@ class WorldModel(eqx.Module):
     """Tell the action mixer whose action it is given, by the action's place among all agents' actions."""
     free: float = 1.0
     """Nats below which the divergences of prior and posterior count for nothing, at each step."""
+    beta_reconstruction: float = 1.0
+    """The weight of the reconstruction loss, 1 in the paper: the observation's numbers count as known to within
+    1 / √(2 weight). Against it, latent states that are easy to predict hold less than what is to be seen."""
     beta_dynamics: float = 0.5
     """β₁, the weight of the dynamics loss and of the loss of legal actions."""
     beta_representation: float = 0.1
@@ -122,7 +125,7 @@ class WorldModel(eqx.Module):
         within(self, "[2, inf)", "classes", "bins")
         within(self, "(0, inf)", "bound")
         within(self, "[0, 1)", "dropout", "uniform")
-        within(self, "[0, inf)", "free", "beta_dynamics", "beta_representation", "lr")
+        within(self, "[0, inf)", "free", "beta_reconstruction", "beta_dynamics", "beta_representation", "lr")
         within(self, "(0, inf]", "max_norm")
         for name in ("width", "teammate_width"):
             if getattr(self, name) % self.heads:

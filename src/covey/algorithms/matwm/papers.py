@@ -22,8 +22,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "cpu": {
         "model": WorldModel(
-            latents=16,
-            classes=16,
+            latents=64,
+            classes=8,
             width=128,
             heads=4,
             feedforward=256,
@@ -36,12 +36,13 @@ PRESETS: dict[str, dict[str, Any]] = {
             bound=6.0,
             teammate_width=64,
             teammate_layers=1,
+            beta_reconstruction=10.0,
             lr=1e-3,
         ),
-        "inner": ActorCritic(width=128, bins=63, bound=6.0, gamma=0.95, entropy=1e-3, lr=1e-4),
+        "inner": ActorCritic(width=128, bins=63, bound=6.0, gamma=0.95, entropy=1e-3, lr=3e-4),
         "replay": SequenceReplay(length=26),
-        "imagination": Imagination(batch=64, horizon=10),
-        "horizon": 4,
+        "imagination": Imagination(batch=32, horizon=10),
+        "horizon": 2,
     },
     "tiny": {
         "model": WorldModel(

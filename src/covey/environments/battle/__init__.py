@@ -10,7 +10,7 @@ world         a step of the battle
 from __future__ import annotations
 
 from covey.core.errors import BadInput
-from covey.environments.battle.world import Battle, Order, formation
+from covey.environments.battle.environment import Battle, Order, formation
 from covey.environments.neighbors import check_nearest
 
 __all__ = ["Battle", "battle", "formation"]

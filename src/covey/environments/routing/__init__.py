@@ -16,12 +16,13 @@ import numpy as np
 from covey.core.errors import BadInput
 from covey.environments.routing import topologies
 from covey.environments.routing.build import Options, build
+from covey.environments.routing.environment import Routing
 from covey.environments.routing.network import Network
 from covey.environments.routing.paths import shortest_paths, tunnel_paths
 from covey.environments.routing.readers import BESIDE, Matrices, Tunnels, read
+from covey.environments.routing.records import Control, Payoff, Setting, Sight
 from covey.environments.routing.topologies import Topology
 from covey.environments.routing.traffic import gravity, moments
-from covey.environments.routing.world import Control, Payoff, Routing, Setting, Sight
 
 NONE = "none"  # instead of a path of matrices: synthetic traffic
 TICKS = 7  # ticks a step: router delay 2 + link delay 5 of the demo

@@ -8,23 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from covey.core.errors import BadInput
+from covey.environments.routing.environment import Routing, lead, router_spec
 from covey.environments.routing.flow import LINE, Wiring, by_router, by_source, wire_hops, wire_paths
 from covey.environments.routing.hops import NextHops, downhill, every_path, next_hops
 from covey.environments.routing.network import Network
 from covey.environments.routing.paths import Paths
 from covey.environments.routing.programs import path_optimum
-from covey.environments.routing.world import (
-    Bank,
-    Control,
-    Failures,
-    Payoff,
-    Routing,
-    Setting,
-    Sight,
-    Sketch,
-    lead,
-    router_spec,
-)
+from covey.environments.routing.records import Bank, Control, Failures, Payoff, Setting, Sight, Sketch
 
 
 class Options(NamedTuple):

@@ -13,7 +13,7 @@ moved in time by a random number of steps, so that no two episodes are alike.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -23,9 +23,12 @@ import optax
 
 from covey.core.types import Group, Groups, Splits, TimeStep
 from covey.environments.routing.programs import cached
-from covey.environments.routing.world import Bank, Routing, State
+from covey.environments.routing.records import Bank, State
 from covey.nn.heads import Parts
 from covey.nn.nets import MLP
+
+if TYPE_CHECKING:
+    from covey.environments.routing.environment import Routing
 
 Sees = Literal["own", "all"]
 

@@ -19,7 +19,8 @@ from covey.environments.plane import FAINT, INK, PAPER
 from covey.environments.routing.flow import settled
 
 if TYPE_CHECKING:
-    from covey.environments.routing.world import Routing, Sketch, State
+    from covey.environments.routing.environment import Routing
+    from covey.environments.routing.records import Sketch, State
 
 SHADES = ("#97DECE", "#6FC2C1", "#4DA5B5", "#3486A7", "#296796", "#284882", "#282869")
 USE = LinearSegmentedColormap.from_list("use", SHADES)

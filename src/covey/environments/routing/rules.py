@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -44,8 +44,10 @@ from covey.environments.routing.splits import (
     wcmp_link_splits,
     wcmp_path_splits,
 )
-from covey.environments.routing.world import Routing
 from covey.environments.shares import normalize
+
+if TYPE_CHECKING:
+    from covey.environments.routing.environment import Routing
 
 FLOOR = 1e-3  # least free capacity that `wcmp-residual` reckons with, as a share of the largest capacity
 

@@ -20,7 +20,7 @@ from covey.algorithms.mean_field.networks import Network, Shape
 from covey.algorithms.mean_field.q import MeanFieldQ
 from covey.algorithms.self_play import SelfPlay
 from covey.core.types import action_size
-from covey.environments.battle.world import Battle
+from covey.environments.battle.environment import Battle
 from covey.learning.replay import Replay
 from covey.learning.targets import Linear, constant
 from covey.runs import checkpoint

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from covey import environments
-from covey.environments.battle.world import Battle
+from covey.environments.battle.environment import Battle
 from covey.runs.render import render
 from covey.runs.tournament import Contender, Estimate, Tournament, play, ruler
 from covey.studies.mean_field.armies import ENVS, KEPT, at_best, best, blinded, learner, trained

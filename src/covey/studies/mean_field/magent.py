@@ -13,8 +13,8 @@ from covey import algorithms, environments
 from covey.algorithms.self_play import sides
 from covey.core.algorithm import Algorithm
 from covey.core.types import Spec
+from covey.environments.battle.environment import Battle
 from covey.environments.battle.orders import KILL
-from covey.environments.battle.world import Battle
 from covey.runs.evaluate import FINAL, evaluation_keys
 from covey.runs.tournament import Contender, met
 from covey.studies.mean_field.armies import ENVS, learner, trained

@@ -1,4 +1,4 @@
-"""The routing world: routers split traffic over paths or next hops so that the busiest link is as idle as possible.
+"""The routing environment: routers split traffic over paths or next hops, to keep the busiest link as idle as possible.
 
 Built from a network, its candidate paths and a bank of demands by `build`; the presets are in the package itself.
 """
@@ -6,7 +6,7 @@ Built from a network, its candidate paths and a bank of demands by `build`; the 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,53 +18,7 @@ from covey.core.types import Field, Group, Spec, Table, TimeStep
 from covey.environments.routing.flow import LINE, Pipes, Wiring, empty, settled_load, share_out, tick
 from covey.environments.routing.hops import NextHops
 from covey.environments.routing.paths import Paths
-
-Control = Literal["path", "hop"]
-Setting = Literal["predictive", "omniscient"]
-Sight = Literal["own", "probe"]
-Payoff = Literal["1-mlu", "-mlu", "-ratio"]
-
-
-class Bank(eqx.Module):
-    """Demands of consecutive steps, and what the linear program makes of them.
-
-    `ticks` [N, T, D] demand per tick (one tick a step without delays), `mean` [N, D] its mean per step; `optimum`
-    [F, N] the least MLU for the mean demand, per failure state (state 0: every link is up). Training sees the first
-    `training` steps; the rest is held out.
-    """
-
-    ticks: Any
-    mean: Any
-    optimum: Any
-    training: int = eqx.field(static=True)
-
-
-class Failures(eqx.Module):
-    """Links that may be down, one at a time: state 0 is the whole network."""
-
-    up: np.ndarray  # [F, L] bool
-    legal: np.ndarray  # [F, n, A] bool  components that still lead somewhere
-
-
-class Sketch(NamedTuple):
-    """What a picture needs of the network: names of nodes, their places, and the two ends of every link."""
-
-    nodes: tuple[str, ...]
-    places: tuple[tuple[float, float], ...]
-    links: tuple[tuple[int, int], ...]
-
-
-class State(NamedTuple):
-    """Where the network is."""
-
-    start: Any  # []  int32  index of the episode's first step in the bank
-    clock: Any  # []  int32  steps taken
-    failure: Any  # []  int32
-    pipes: Pipes | tuple[()]  # what is under way, with delays
-    action: Any  # [n, A]  the last splits
-    utilization: Any  # [L]  mean over the last step
-    mlu: Any  # []  maximum of it
-    optimum: Any  # []  least MLU for the last step's mean demand
+from covey.environments.routing.records import Bank, Failures, Payoff, Setting, Sight, Sketch, State
 
 
 class Routing(eqx.Module):
