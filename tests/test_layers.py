@@ -69,9 +69,13 @@ def imported_modules(source: str, every: Collection[str], inside: bool) -> set[s
     tree = ast.parse(source)
     nodes, unseen = list(ast.walk(tree)), set[ast.AST]()
     for node in nodes:
-        for_checkers = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if for_checkers or (function and not inside):
+        if isinstance(node, ast.If):
+            skipped = ast.unparse(node.test) == "TYPE_CHECKING"
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            skipped = not inside
+        else:
+            continue
+        if skipped:
             unseen |= {child for statement in node.body for child in ast.walk(statement)}
     names = set()
     for node in set(nodes) - unseen:
