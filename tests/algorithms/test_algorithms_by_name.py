@@ -48,7 +48,7 @@ def test_own_algorithm(world):
     [
         ("madpg", {}, "the algorithm 'madpg' is unknown; did you mean 'maddpg'"),
         ("optima", {}, "did you mean 'optimal'"),
-        ("greedy-pursuit", {}, "is a rule of navigation and pursuit, and this world is 'toy/discrete'"),
+        ("greedy-pursuit", {}, "is a rule of navigation and pursuit, and this environment is 'toy/discrete'"),
         ("maddpg", {"preset": "papers"}, "the preset 'papers' is unknown; did you mean 'paper'"),
         ("optimal", {"preset": "paper"}, "has no presets"),
         ("maddpg", {"groups": ("c",)}, "the group 'c' is unknown"),

@@ -166,5 +166,5 @@ def test_what_is_no_tournament(what, options, words):
 
 @pytest.mark.slow
 def test_runs_of_other_worlds_are_refused(trained):
-    with pytest.raises(BadInput, match="let runs of one world play"):
+    with pytest.raises(BadInput, match="let runs of one environment play"):
         tournament([str(trained / "both"), "optimal"], make("toy/duel", time_limit=5))

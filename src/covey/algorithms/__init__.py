@@ -129,7 +129,7 @@ def make(id: str, environment: Any, *, preset: str = "tuned", groups: tuple[str,
     spec = environment.spec
     for name in groups or ():
         if name not in spec.groups:
-            raise unknown(f"in the world {spec.name!r} the group", name, spec.groups)
+            raise unknown(f"in the environment {spec.name!r} the group", name, spec.groups)
     if id.replace("_", "-").startswith(SELF_PLAY):
         return _self_play(id[len(SELF_PLAY) :], environment, preset, groups)
     if ":" in id:
@@ -214,5 +214,5 @@ def _unknown(name: str, world: str, own: dict) -> BadInput:
     homes = [home for home, names in RULES.items() if name in names]
     if homes:
         plays = " and ".join(f"{home}*" if home.endswith("/") else home for home in homes)
-        return BadInput(f"the algorithm {name!r} is a rule of {plays}, and this world is {world!r}.")
+        return BadInput(f"the algorithm {name!r} is a rule of {plays}, and this environment is {world!r}.")
     return unknown("the algorithm", name, [*ALIASES, *own])

@@ -30,8 +30,8 @@ def sides(spec: Spec) -> tuple[str, str]:
     kinds = {group._replace(names=(str(group.size),)) for group in spec.groups.values()}
     if len(spec.groups) != 2 or len(kinds) != 1:
         raise BadInput(
-            f"the world {spec.name!r} has the groups {list(spec.groups)}, and playing both sides takes two groups that "
-            "are alike: as many agents, with the same observations and actions."
+            f"the environment {spec.name!r} has the groups {list(spec.groups)}; playing both sides takes two groups "
+            "that are alike: as many agents, with the same observations and actions."
         )
     first, second = spec.groups
     return first, second

@@ -19,7 +19,7 @@ class Settings:
     """Environment steps of each seed, summed over its environments."""
     seeds: int = 1
     """How many runs, side by side."""
-    envs: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 1, or a host world's)")] = None
+    envs: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 1, or a host environment's)")] = None
     """Environments of each seed."""
     seed: int = 0
     """The first seed."""

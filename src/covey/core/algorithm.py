@@ -191,7 +191,8 @@ class Mixed(Algorithm):
                 )
         spec = self.parts[0].spec
         if set(parts) != set(spec.groups):
-            raise BadInput(f"a Mixed needs one part per group: the world has {list(spec.groups)}, got {sorted(parts)}.")
+            needed = list(spec.groups)
+            raise BadInput(f"a Mixed needs one part per group: the environment has {needed}, got {sorted(parts)}.")
         horizon = self.plan.horizon
         for part in self.parts:
             if horizon % part.plan.horizon:

@@ -23,7 +23,7 @@ def controls(owner: Any) -> None:
     """BadInput unless the world of the algorithm `owner` has the groups that it is to control."""
     for name in owner.groups:
         if name not in owner.spec.groups:
-            raise unknown(f"in the world {owner.spec.name!r} the group", name, owner.spec.groups)
+            raise unknown(f"in the environment {owner.spec.name!r} the group", name, owner.spec.groups)
 
 
 def contains(interval: str, value: float) -> bool:

@@ -282,7 +282,7 @@ class Interrupted(Exception):
     """A world outside JAX raised, which is the cause; `run` is what there was before that iteration."""
 
     def __init__(self, run: Run):
-        super().__init__("the world raised")
+        super().__init__("the environment raised")
         self.run = run
 
 

@@ -49,7 +49,7 @@ def spec_problems(environment: Any) -> list[str]:
     if environment.spec != spec:
         problems.append("two reads of `spec` differ: it has to be the same before, during and after a run.")
     if not spec.groups:
-        problems.append("the spec has no groups: a world needs at least one agent.")
+        problems.append("the spec has no groups: an environment needs at least one agent.")
     if spec.time_limit is not None and spec.time_limit < 1:
         problems.append(f"the spec's time limit is {spec.time_limit}: it has to be at least 1, or None.")
     names = [name for group in spec.groups.values() for name in group.names]

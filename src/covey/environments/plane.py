@@ -25,7 +25,7 @@ def check_plane(size: float, time_limit: int, **counts: int) -> None:
         raise BadInput(f"an episode needs at least one step: time_limit is {time_limit}, make it 1 or more.")
     for name, count in counts.items():
         if count < 1:
-            raise BadInput(f"there are {count} {name}: the world needs at least one.")
+            raise BadInput(f"there are {count} {name}: the environment needs at least one.")
 
 
 def check_unit(unit: float) -> None:

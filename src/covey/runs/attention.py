@@ -83,7 +83,7 @@ def find(spec: Spec, groups: tuple[str, ...], agent: str | None) -> Place:
     if agent is None:
         return next(iter(places.values()))
     if agent not in places:
-        raise unknown(f"in the world {spec.name!r} the learning agent", agent, places)
+        raise unknown(f"in the environment {spec.name!r} the learning agent", agent, places)
     return places[agent]
 
 

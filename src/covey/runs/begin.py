@@ -106,8 +106,8 @@ def _begin_hosted(
     """As `begin`. A world that cannot be saved begins a new episode, and the rest goes on as it was."""
     if config.environment.lanes != config.seeds * config.envs:
         raise BadInput(
-            f"the world {config.environment.spec.name!r} has {config.environment.lanes} lanes, and {config.seeds} "
-            f"seeds x {config.envs} envs ask for {config.seeds * config.envs}: make it with as many."
+            f"the environment {config.environment.spec.name!r} has {config.environment.lanes} lanes, but "
+            f"{config.seeds} seeds x {config.envs} envs ask for {config.seeds * config.envs}: make it with as many."
         )
     run = start_hosted(config.environment, config.algorithm, config.keys, config.envs)
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), run)
@@ -123,7 +123,7 @@ def _begin_hosted(
             )
         config.environment.restore(saved.world)
         return restored, _facts(config, saved)
-    screen.note(f"the world {config.environment.spec.name!r} cannot be saved: the run goes on with new episodes.")
+    screen.note(f"the environment {config.environment.spec.name!r} cannot be saved: the run goes on with new episodes.")
     agent = _end_episodes(restored.agent, saved.step)
     return run._replace(agent=agent, key=restored.key, step=restored.step), _facts(config, saved)
 

@@ -210,8 +210,8 @@ def _longest(world: Any) -> int:
     """Steps after which every episode is over."""
     if world.spec.time_limit is None:
         raise BadInput(
-            f"the world {world.spec.name!r} does not say how long its episodes can be: give its spec a `time_limit`, "
-            "so that an evaluation knows how long to play."
+            f"the environment {world.spec.name!r} does not say how long its episodes can be: give its spec a "
+            "`time_limit` so that an evaluation knows how long to play."
         )
     return world.spec.time_limit
 
@@ -336,7 +336,7 @@ def _hosted_player(environment: Any, algorithm: Algorithm, episodes: int, betwee
     def play(agents: Any, keys: Any, step: Any) -> Values:
         seeds = keys.shape[0]
         if environment.lanes % seeds:
-            raise BadInput(f"a host world with {environment.lanes} lanes cannot be shared by {seeds} seeds evenly.")
+            raise BadInput(f"the environment's {environment.lanes} lanes cannot be shared by {seeds} seeds evenly.")
         rounds = -(-episodes * seeds // environment.lanes)
         fold = jax.vmap(jax.random.fold_in, (0, None))
         played = [one_round(agents, fold(keys, number), step) for number in range(rounds)]

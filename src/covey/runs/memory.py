@@ -28,14 +28,14 @@ class MemoryPlan(NamedTuple):
 
     networks: int
     replay: int
-    worlds: int
+    environments: int
     rollout: int
     updates: int
     available: int | None
 
     @property
     def total(self) -> int:
-        return self.networks + self.replay + self.worlds + self.rollout + self.updates
+        return self.networks + self.replay + self.environments + self.rollout + self.updates
 
     def text(self) -> str:
         parts = ", ".join(
@@ -62,7 +62,7 @@ LARGE = 30_000
 ADVICE = {
     "networks": "use fewer seeds or smaller networks",
     "replay": "use a smaller replay capacity or fewer seeds",
-    "worlds": "use fewer environments (`envs`) or seeds",
+    "environments": "use fewer environments (`envs`) or seeds",
     "rollout": "use a shorter horizon or fewer environments (`envs`)",
     "updates": "imagine fewer or shorter episodes (`imagination.batch`, `imagination.horizon`), learn from fewer or "
     "shorter sequences (`replay.sequences`, `replay.length`), or take a smaller preset or fewer seeds",
@@ -78,7 +78,7 @@ def plan(config: Config, abstract: Any) -> MemoryPlan:
     return MemoryPlan(
         networks=nbytes(abstract.agent) - replay,
         replay=replay,
-        worlds=nbytes((abstract.world, abstract.now, abstract.memory, abstract.score)),
+        environments=nbytes((abstract.world, abstract.now, abstract.memory, abstract.score)),
         rollout=step * config.algorithm.plan.horizon,
         updates=config.seeds * (offered(config.algorithm, "workspace") or int)(),
         available=available(config.seeds, config.envs),

@@ -162,7 +162,7 @@ def check_drawable(environment: Any) -> None:
     """BadInput for a world that has no `draw`."""
     if offered(environment, "draw") is None:
         raise BadInput(
-            f"the world {environment.spec.name!r} cannot be drawn: give it a method "
+            f"the environment {environment.spec.name!r} cannot be drawn: give it a method "
             "`draw(axes, state, now, action=None, history=None)`."
         )
 

@@ -207,7 +207,7 @@ class Session:
                 raise
             environment.restore(paused)
         else:
-            self.screen.note("not evaluated here: that would end the episodes of this world, which cannot be saved.")
+            self.screen.note("not evaluated here: that would end the episodes of an environment that cannot be saved.")
             return
         self.report("evaluation", evaluation.per_seed())
 

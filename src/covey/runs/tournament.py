@@ -184,7 +184,7 @@ def tournament(what: Sequence[str], environment: Any = None, games: int = GAMES,
         if without_authored_reward(config.environment).spec != world.spec:
             raise BadInput(
                 f"the run {item} was trained in {config.environment.spec.name!r} with other groups, observations or "
-                f"episodes than {world.spec.name!r} has: let runs of one world play."
+                f"episodes than {world.spec.name!r} has: let runs of one environment play."
             )
         contenders.append(Contender(item, config.algorithm, states, config.seeds, step))
         warnings += said

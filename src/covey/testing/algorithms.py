@@ -61,7 +61,7 @@ def interface_problems(algorithm: Any, environment: Any) -> list[str]:
     spec, groups = environment.spec, set(algorithm.groups)
     if groups != set(spec.groups):
         return [
-            f"the algorithm controls {sorted(groups)} and the world has {sorted(spec.groups)}: control all of them."
+            f"the algorithm controls {sorted(groups)} of the environment's {sorted(spec.groups)}: control all of them."
         ]
     for stage in (_state_problems, _action_problems, _learn_problems):
         try:

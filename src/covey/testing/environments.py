@@ -24,7 +24,7 @@ def check_environment(environment: Any, *, steps: int | None = None, key: Any = 
     host = hasattr(environment, "lanes")
     problems = _missing(environment, ("reset", "step", "close") if host else ("reset", "step"))
     if not hasattr(environment, "spec"):
-        problems.append("the environment has no `spec`: say what the world is before it runs (covey.core.types.Spec).")
+        problems.append("the environment has no `spec`: say what it is before it runs (covey.core.types.Spec).")
     problems = problems or spec_problems(environment)
     if problems:
         return problems

@@ -48,7 +48,7 @@ def opening_problems(environment: Any, key: Any) -> list[str]:
 def _array_problems(spec: Spec, now: Any, where: str, lead: tuple[int, ...]) -> list[str]:
     problems = time_step_problems(spec, now, where, lead)
     if not problems and any(not isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(now)):
-        problems.append(f"{where} holds arrays that are not NumPy's: a world outside JAX has to return NumPy arrays.")
+        problems.append(f"{where} holds arrays that are not NumPy's: outside JAX, environments return NumPy arrays.")
     return problems
 
 

@@ -257,7 +257,7 @@ def _agree_on_host(pair: Pair, iterations: int, compiled: Run, tolerance: float)
     def shared(run: Run) -> Run:  # a host world keeps its own state, and measures nothing
         return run._replace(world=(), score=run.score._replace(measure={}))
 
-    law = "a world gives different runs inside and outside of the compiled loop"
+    law = "an environment gives different runs inside and outside of the compiled loop"
     agree(law, shared(run), shared(compiled), tolerance)
 
 

@@ -129,7 +129,7 @@ class Workers:
     def _in_order(self, action: Groups) -> Groups:
         missing = set(self.spec.groups) - set(action)
         if missing:
-            raise BadInput(f"the action lacks the groups {sorted(missing)}: give every group of the world its actions.")
+            raise BadInput(f"the action lacks the groups {sorted(missing)}: give every group its actions.")
         return {name: action[name] for name in self.spec.groups}
 
     def _reseed(self, seeds: Sequence[int]) -> None:

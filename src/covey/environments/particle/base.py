@@ -217,7 +217,7 @@ def check_counts(time_limit: int, **counts: int) -> None:
         raise BadInput(f"an episode needs at least one step: time_limit is {time_limit}, make it 1 or more.")
     for name, count in counts.items():
         if count < 1:
-            raise BadInput(f"`{name}` is {count}: the world needs at least one.")
+            raise BadInput(f"`{name}` is {count}: the environment needs at least one.")
 
 
 def check_seen(**counts: int | None) -> None:

@@ -148,7 +148,7 @@ def graph(time_limit: int = 8, tolerance: float = 0.8, fixed: bool = False, rout
     if routers < 1:
         raise BadInput(f"`routers` is {routers}: a line needs at least one behind the gate.")
     if not tolerance > 0:
-        raise BadInput(f"the tolerance is {tolerance}: a world that forgives nothing never goes on; make it above 0.")
+        raise BadInput(f"the tolerance is {tolerance}: without one, episodes end at once; make it above 0.")
     return GraphToy(tolerance, time_limit, fixed, routers)
 
 
