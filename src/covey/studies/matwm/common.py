@@ -11,7 +11,7 @@ from covey.core.algorithm import Algorithm
 from covey.core.settings import with_settings
 from covey.studies.trials import Trial
 
-RATES = {"matwm": 30.0, "mappo": 5000.0, "ippo": 5000.0, "maddpg": 400.0, "mfq": 800.0}
+RATES = {"matwm": 17.0, "mappo": 5000.0, "ippo": 5000.0, "maddpg": 400.0, "mfq": 800.0}
 """Environment steps a second, for the plans: MATWM's was measured on one core, the others are guesses."""
 
 
