@@ -1,6 +1,6 @@
 """covey: multi-agent reinforcement learning as one compiled JAX program.
 
-    env = covey.make("routing/large")                       a world
+    env = covey.make("routing/large")                       an environment
     run = covey.train("att-maddpg", env, steps=100_000)     a trained team, and its run folder
     policy = covey.load(run.folder, seed=0)                 a policy to act with
     evaluation = covey.evaluate(env, algorithm, states, key, episodes=100)

@@ -1,8 +1,8 @@
 """Algorithms by name: `make("att-maddpg", environment)`, `make("optimal", environment)`, `make("my_module:mine", ...)`.
 
-An id is an alias (a paper: an update rule plus the parts that paper chose), a rule of the given world, or
+An id is an alias (a paper: an update rule plus the parts that paper chose), a rule of the given environment, or
 `package.module:factory`. Aliases and factories are functions `(spec, *, preset="tuned", groups=None) -> Algorithm`.
-`self-play/ID` is one policy for both sides of a world, which the algorithm called ID learns.
+`self-play/ID` is one policy for both sides of an environment, which the algorithm called ID learns.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "decentralized-bound",
     ),
 }
-"""Which rules belong to which worlds (beginnings of their ids): what errors and `covey list` say."""
+"""Which rules belong to which environments (beginnings of their ids): what errors and `covey list` say."""
 
 
 def preset_for(id: str, environment: str | None) -> str:
@@ -124,7 +124,8 @@ def make(id: str, environment: Any, *, preset: str = "tuned", groups: tuple[str,
     """The algorithm called `id` for `environment`, controlling `groups` (None: all of them).
 
     preset: one of the algorithm's own, or the id of an environment that settings were found for (`presets.FOUND`).
-    Ids may be spelled with `-` or `_`. An unknown id, preset or group, or a rule of another world, is a `BadInput`.
+    Ids may be spelled with `-` or `_`. An unknown id, preset or group, or a rule of another environment, is a
+    `BadInput`.
     """
     spec = environment.spec
     for name in groups or ():
@@ -155,7 +156,7 @@ def demand_algorithm(made: Any, what: str) -> Algorithm:
 
 
 def rules(environment: Any) -> dict[str, Callable[[], Algorithm]]:
-    """The rules that come with a world: builders by name."""
+    """The rules that come with an environment: builders by name."""
     found = offered(environment, "rules")
     return {} if found is None else found()
 

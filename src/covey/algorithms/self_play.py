@@ -1,6 +1,6 @@
 """Two sides that are alike: whoever has learned to play one can play the other, and against itself.
 
-mirrored     the world as it looks from the other side: the groups have exchanged their names
+mirrored     the environment as it looks from the other side: the groups have exchanged their names
 OtherSide    an algorithm that plays one side, as the other
 SelfPlay     learns one policy for both sides, against that policy and its past selves
 as_group     a trained algorithm, as whichever side it is asked for
@@ -26,7 +26,7 @@ from covey.learning.sequences import over
 
 
 def sides(spec: Spec) -> tuple[str, str]:
-    """The two sides of a world; BadInput where there are more or less, or where they are not alike."""
+    """The two sides of an environment; BadInput where there are more or less, or where they are not alike."""
     kinds = {group._replace(names=(str(group.size),)) for group in spec.groups.values()}
     if len(spec.groups) != 2 or len(kinds) != 1:
         raise BadInput(
@@ -219,7 +219,7 @@ class SelfPlay(Algorithm):
 def self_play(alias: Callable[..., Algorithm], spec: Spec) -> SelfPlay:
     """Self-play of the algorithm that `alias(spec, groups=...)` makes.
 
-    The learner sees no global state: the world would have to mirror it.
+    The learner sees no global state: the environment would have to mirror it.
     """
     both = sides(spec)
     return SelfPlay(spec, both, alias(spec._replace(state=()), groups=both[:1]))

@@ -14,8 +14,9 @@ from covey.nn.joint import observations, others
 from covey.nn.neighbors import gathered, neighborhood, row_size, slots, table
 
 Sees = Literal["own", "team", "agent", "neighbors"]
-"""The agent's own observation; the team's (the global state where the world offers one, else everybody's observation);
-both, everybody's from the agent's side; or its own and those of the neighbors that the environment lists for it."""
+"""The agent's own observation; the team's (the global state where the environment offers one, else everybody's
+observation); both, everybody's from the agent's side; or its own and those of the neighbors that the environment lists
+for it."""
 
 
 class Sight(NamedTuple):

@@ -1,4 +1,4 @@
-"""`covey check`: your own world or algorithm, held to what covey promises."""
+"""`covey check`: your own environment or algorithm, held to what covey promises."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from covey.core.registry import locate
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Try out everything a world promises (shapes, masks, deaths, endings), or hold an algorithm to the laws.
+    """Try out everything an environment promises (shapes, masks, deaths, endings), or hold an algorithm to the laws.
 
     Problems are printed, one a line; then the exit code is 1.
 

@@ -1,7 +1,7 @@
 """From the command line of `covey train` to a `Config`.
 
-Which flags there are depends on the algorithm and the world. So the command line is read twice: first the two names (or
-the file), the world's options and the kinds of the parts; then, with all flags known, everything.
+Which flags there are depends on the algorithm and the environment. So the command line is read twice: first the two
+names (or the file), the environment's options and the kinds of the parts; then, with all flags known, everything.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ CONFIGURED = (
 
 
 class Start(NamedTuple):
-    """What the names or the file say: the algorithm, the world, where they came from, and the settings so far."""
+    """What the names or the file say: the algorithm, the environment, where they came from, and the settings so far."""
 
     algorithm: Algorithm
     environment: Any
     origin: Origin
     settings: Settings
-    world_form: Any  # the answers about the world's options; None where it has none
+    world_form: Any  # the answers about the environment's options; None where it has none
 
     @property
     def names(self) -> str:
@@ -91,7 +91,7 @@ def everything(start: Start, algorithm: Algorithm) -> Any:
 
 
 def from_names(words: list[str], given: Mapping[str, str]) -> Start:
-    """Made by ids, with the world's options and the preset."""
+    """Made by ids, with the environment's options and the preset."""
     name, id = words[:2]
     preset = given.get("preset") or algorithms.preset_for(name, id)
     special = found(name, id, preset)
@@ -104,7 +104,7 @@ def from_names(words: list[str], given: Mapping[str, str]) -> Start:
 
 
 def from_file(file: Path, words: list[str], given: Mapping[str, str]) -> Start:
-    """As the file says. The world is made again where a flag changes its options."""
+    """As the file says. The environment is made again where a flag changes its options."""
     if "preset" in given:
         raise BadInput(f"--preset cannot be combined with {file}, which holds every setting: leave one of them out.")
     trust = "trust" in given

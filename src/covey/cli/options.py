@@ -1,4 +1,5 @@
-"""Values as command-line options: the plain fields and the parts of an algorithm, the keywords of a world's maker.
+"""Values as command-line options: the plain fields and the parts of an algorithm, the keywords of an environment's
+maker.
 
 A form is a dataclass made for one value, with a field (a flag, with its help and default) for everything about the
 value that can be written on a command line. The value is filled in again from a form's answers, by its constructor, so
@@ -101,7 +102,7 @@ def changes(value: Any, answers: Any, at: str = "") -> Iterator[tuple[str, Any]]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Makers of worlds
+# Makers of environments
 
 
 def maker_form(maker: Callable, positional: int, given: Mapping[str, Any]) -> Any:

@@ -55,7 +55,8 @@ class Settings:
 class Overview(Settings):
     """Train an algorithm in an environment, or go on with a run.
 
-    With both names, --help also shows the algorithm's own fields (--gamma, ...) and the world's options (--env.NAME).
+    With both names, --help also shows the algorithm's own fields (--gamma, ...) and the environment's options
+    (--env.NAME).
 
     Examples:
       covey train att-maddpg routing/small --help

@@ -140,7 +140,7 @@ def plot(args: list[str]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class CompareArguments:
-    """Runs and rules on the same episodes, in one table: returns, steps, regret to the world's reference.
+    """Runs and rules on the same episodes, in one table: returns, steps, regret to the environment's reference.
 
     Intervals are 95 %: over seeds for runs, over episodes for rules.
 
@@ -152,7 +152,7 @@ class CompareArguments:
     what: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN|RUN@STEP|ALGORITHM", help_behavior_hint="")] = ()
     """Run folders (RUN@STEP: at a step that was kept), and ids of algorithms that need no training."""
     environment: Annotated[str | None, arg(metavar="ID", help_behavior_hint="(default: the first run's)")] = None
-    """The world to compare them in."""
+    """The environment to compare them in."""
     episodes: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: the first run's, or 32)")] = None
     """Episodes of each seed."""
     json: JsonFile = None
@@ -180,7 +180,7 @@ def compare(args: list[str]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class TournamentArguments:
-    """Everybody against everybody in a world with two sides that are alike, and Elo's ratings.
+    """Everybody against everybody in an environment with two sides that are alike, and Elo's ratings.
 
     Every seed of a run meets every seed of another, as often on the one side as on the other. RUN@STEP is what a run
     had learned by then (`covey train --keep-every`). Intervals are 95 %, from drawing seeds and games anew.
@@ -193,7 +193,7 @@ class TournamentArguments:
     what: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN|RUN@STEP|ALGORITHM", help_behavior_hint="")] = ()
     """Run folders, their checkpoints, and ids of algorithms that need no training."""
     environment: Annotated[str | None, arg(metavar="ID", help_behavior_hint="(default: the first run's)")] = None
-    """The world to play in."""
+    """The environment to play in."""
     games: int = 200
     """Games of every two contenders, at least."""
     json: JsonFile = None

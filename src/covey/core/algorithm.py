@@ -1,8 +1,8 @@
 """What covey asks of an algorithm, and the algorithms that are made of other algorithms.
 
-An algorithm is a value: hyperparameters, the spec of the world, and the groups it controls. What it learns is in its
-state. It acts on a `TimeStep` and learns from a rollout, and never touches an environment. What it may offer besides is
-listed in `covey.core.optional`.
+An algorithm is a value: hyperparameters, the spec of the environment, and the groups it controls. What it learns is in
+its state. It acts on a `TimeStep` and learns from a rollout, and never touches an environment. What it may offer
+besides is listed in `covey.core.optional`.
 """
 
 import abc

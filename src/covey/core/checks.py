@@ -20,7 +20,7 @@ def within(owner: Any, interval: str, *names: str) -> None:
 
 
 def controls(owner: Any) -> None:
-    """BadInput unless the world of the algorithm `owner` has the groups that it is to control."""
+    """BadInput unless the environment of the algorithm `owner` has the groups that it is to control."""
     for name in owner.groups:
         if name not in owner.spec.groups:
             raise unknown(f"in the environment {owner.spec.name!r} the group", name, owner.spec.groups)

@@ -1,4 +1,4 @@
-"""What covey asks of a world: `reset` and `step` for one environment, without automatic resets.
+"""What covey asks of an environment: `reset` and `step` for one environment, without automatic resets.
 
 `Environment` is written in JAX and compiled with the learner; `HostEnvironment` is batched NumPy and runs outside. What
 they may offer besides is listed in `covey.core.optional`.
@@ -14,7 +14,7 @@ from covey.core.types import Groups, Spec, TimeStep
 
 
 class Reference(NamedTuple):
-    """What a world's numbers are held against.
+    """What an environment's numbers are held against.
 
     kind: "optimum" (nothing can beat it), "bound" (nothing can beat it, and it may be out of reach) or "rule" (what a
     practitioner would do). algorithm: the id of the rule that plays it. how: one sentence on how it is obtained.
@@ -62,7 +62,7 @@ class Environment(Protocol):
         ...
 
     def reference(self) -> Reference | None:
-        """What this world's returns are compared with."""
+        """What this environment's returns are compared with."""
         ...
 
 
@@ -70,11 +70,11 @@ class Environment(Protocol):
 class HostEnvironment(Protocol):
     """NumPy environments, batched over `lanes` (leading axis of every array).
 
-    `step` returns the true successor and the time step to act on next (a reset where the episode ended). A world that
-    can be saved also offers `save() -> bytes` and `restore(bytes)`; without them a resumed run begins a new episode. A
-    world whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next `reset` begins. One
-    that draws itself offers `camera(watch)`: one lane more, of which `watch` is shown every time step that `reset` and
-    `step` return first, as RGB uint8 [H, W, 3].
+    `step` returns the true successor and the time step to act on next (a reset where the episode ended). An environment
+    that can be saved also offers `save() -> bytes` and `restore(bytes)`; without them a resumed run begins a new
+    episode. A environment whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next
+    `reset` begins. One that draws itself offers `camera(watch)`: one lane more, of which `watch` is shown every time
+    step that `reset` and `step` return first, as RGB uint8 [H, W, 3].
     """
 
     @property
@@ -102,12 +102,13 @@ def demand_environment(made: Any, what: str) -> Any:
 
 
 def evaluation_world(environment: Any) -> Any:
-    """The world to evaluate in: `environment.evaluation()` (held-out data, no training bonus) where it offers one."""
+    """The environment to evaluate in: `environment.evaluation()` (held-out data, no training bonus) where it offers
+    one."""
     evaluation = offered(environment, "evaluation")
     return environment if evaluation is None else evaluation()
 
 
 def measures(environment: Any, state: Any) -> dict[str, Any]:
-    """`environment.measure(state)`, or nothing where the world measures nothing."""
+    """`environment.measure(state)`, or nothing where the environment measures nothing."""
     measure = offered(environment, "measure")
     return {} if measure is None else measure(state)

@@ -1,6 +1,6 @@
 """The one exception that is meant for people.
 
-Anything a user can get wrong (a flag, a file, a world, a number) raises `BadInput` with one sentence that says
+Anything a user can get wrong (a flag, a file, an environment, a number) raises `BadInput` with one sentence that says
 what is wrong and how to mend it. The command line prints that sentence and exits with code 2; Python users see it
 as an ordinary `ValueError`. Everything else that is raised is a bug in covey.
 """

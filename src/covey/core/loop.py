@@ -4,10 +4,10 @@
     collect   T steps of E lanes of S seeds, without learning  ->  rollout
     iterate   collect, then learn  ->  Run', totals
     chunk     many iterations; `compiled` makes them one program
-    hosted    the same iterations around a world that lives outside JAX
+    hosted    the same iterations around an environment that lives outside JAX
 
 Time is the outermost scan, seeds and lanes are vmaps inside it, and `step` is never batched. So a predicate on `step`,
-or on "any lane ended", stays a real branch. Nothing here knows an algorithm or a world.
+or on "any lane ended", stays a real branch. Nothing here knows an algorithm or an environment.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def tally(score: Score, now: TimeStep, then: TimeStep, measured: Metrics) -> tup
     """Add a step to the score of ONE lane. The summary holds the episode's numbers if it ended here, else NaN.
 
     Rewards count for agents that were alive when they acted. `return/<group>/mean_agent` is the mean over the agents of
-    a group of each agent's undiscounted return, `return/team_sum` the sum over all agents of the world. A measure is a
-    mean over the steps in which it was made (was not NaN).
+    a group of each agent's undiscounted return, `return/team_sum` the sum over all agents of the environment. A measure
+    is a mean over the steps in which it was made (was not NaN).
     """
     score = Score(
         reward=earned(score, now, then),
@@ -279,7 +279,7 @@ def compiled(environment: Environment, algorithm: Algorithm) -> Chunk:
 
 
 class Interrupted(Exception):
-    """A world outside JAX raised, which is the cause; `run` is what there was before that iteration."""
+    """An environment outside JAX raised, which is the cause; `run` is what there was before that iteration."""
 
     def __init__(self, run: Run):
         super().__init__("the environment raised")
@@ -287,7 +287,7 @@ class Interrupted(Exception):
 
 
 def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, lanes: int) -> Run:
-    """As `start`, for a world outside JAX that holds seeds x lanes environments."""
+    """As `start`, for an environment outside JAX that holds seeds x lanes environments."""
     seeds = key.shape[0]
     k_agent, _, k_memory, k_run = split(key, 4)
     now = on_device(environment.reset(), seeds, lanes)
@@ -306,11 +306,11 @@ def start_hosted(environment: HostEnvironment, algorithm: Algorithm, key: Any, l
 def hosted(
     environment: HostEnvironment, algorithm: Algorithm, stepped: Callable[[float], None] = lambda seconds: None
 ) -> Chunk:
-    """The same loop around a world outside JAX: acting and learning are compiled, stepping is a call.
+    """The same loop around an environment outside JAX: acting and learning are compiled, stepping is a call.
 
-    Only actions and time steps cross the border. Keys are derived as in `compiled`, so that a deterministic world gives
-    the same run either way. If the world raises, so does the chunk, `Interrupted`, and what was learned is not lost.
-    stepped: called after every step of the environment, with the seconds that it took.
+    Only actions and time steps cross the border. Keys are derived as in `compiled`, so that a deterministic environment
+    gives the same run either way. If the environment raises, so does the chunk, `Interrupted`, and what was learned is
+    not lost. stepped: called after every step of the environment, with the seconds that it took.
     """
     arrays, static = as_arguments(algorithm)
 

@@ -2,7 +2,7 @@
 
     agent                       [S, ...]     over "seed"
     key                         [S]          over "seed"
-    now, world, memory, score   [S, E, ...]  over ("seed", "env")
+    now, environment, memory, score   [S, E, ...]  over ("seed", "env")
     step                        []           on every device
 
 Seeds never talk to each other, so they are spread first. Lanes of one seed meet in `learn`, where the compiler adds the

@@ -1,7 +1,7 @@
 """Names into things: import by path, and options checked against a function's own signature.
 
-What can be chosen by name (worlds, algorithms) is kept as `package.module:attribute` and imported when it is asked for,
-so that the front door stays light and a part that is missing breaks nothing but itself.
+What can be chosen by name (environments, algorithms) is kept as `package.module:attribute` and imported when it is
+asked for, so that the front door stays light and a part that is missing breaks nothing but itself.
 """
 
 from __future__ import annotations

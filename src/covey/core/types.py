@@ -115,7 +115,7 @@ def action_shape(space: Space) -> tuple[tuple[int, ...], str]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Specs: what a world is, before it runs
+# Specs: what an environment is, before it runs
 
 
 class Field(NamedTuple):
@@ -227,10 +227,10 @@ def by_name(fields: Fields, values: Iterable[Any]) -> dict[str, Any]:
 
 
 class Spec(NamedTuple):
-    """The whole world, static and hashable.
+    """The whole environment, static and hashable.
 
     `time_limit` is the longest episode in steps (None: not known); `state` describes the global state, `()` if there
-    is none; `neighborhood` is the number of neighbors each agent lists (0: the world has no neighborhood).
+    is none; `neighborhood` is the number of neighbors each agent lists (0: the environment has no neighborhood).
     """
 
     name: str
@@ -246,11 +246,11 @@ class Spec(NamedTuple):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Arrays: what the world shows
+# Arrays: what the environment shows
 
 
 class TimeStep(NamedTuple):
-    """What the world shows after a reset or a step. `discount` and `last` are two facts.
+    """What the environment shows after a reset or a step. `discount` and `last` are two facts.
 
     A death has discount 0 for that agent; a time limit has `last` and leaves the discount at 1.
     """
@@ -261,8 +261,8 @@ class TimeStep(NamedTuple):
     alive: Groups  # [n]  bool: does this agent exist now
     last: Any  # []  bool: episode boundary, terminal or time limit
     legal: Groups = {}  # noqa: RUF012  [n, A]  bool: legal actions, parts or split components; absent: everything is
-    state: Any = None  # [G]  global state, where the world offers one
-    neighbors: Groups = {}  # noqa: RUF012  [n, M]  (index, mask), where the world has a neighborhood
+    state: Any = None  # [G]  global state, where the environment offers one
+    neighbors: Groups = {}  # noqa: RUF012  [n, M]  (index, mask), where the environment has a neighborhood
 
 
 def observed(now: TimeStep, **more: Any) -> TimeStep:
@@ -295,7 +295,7 @@ class Run(NamedTuple):
     """Everything there is to a training run. A checkpoint is exactly this."""
 
     agent: Any  # [S, ...]  the algorithm's state
-    world: Any  # [S, E, ...]  the environment's state (empty for a world outside JAX)
+    world: Any  # [S, E, ...]  the environment's state (empty for an environment outside JAX)
     now: TimeStep  # [S, E, ...]
     memory: Any  # [S, E, ...]  what the actors remember
     score: Any  # [S, E, ...]  the running episode's sums

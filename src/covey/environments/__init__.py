@@ -1,7 +1,8 @@
-"""Worlds by name: `make("routing/large")`, `make("routing:my_network.json")`, `make("my_package.my_module:make_env")`.
+"""Environments by name: `make("routing/large")`, `make("routing:my_network.json")`,
+`make("my_package.my_module:make_env")`.
 
-Every id stands for a maker, a plain function whose keyword arguments are the world's options. Makers are imported when
-they are asked for.
+Every id stands for a maker, a plain function whose keyword arguments are the environment's options. Makers are imported
+when they are asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from covey.core.registry import call, locate
 
 
 class World(NamedTuple):
-    """An entry of `WORLDS`: where the maker is (`package.module:function`) and one line on what the world is."""
+    """An entry of `WORLDS`: where the maker is (`package.module:function`) and one line on what the environment is."""
 
     path: str
     summary: str
@@ -87,11 +88,12 @@ FILE_OPTIONS = {"assembly": ("shapes",)}
 
 
 def make(id: str, /, **options: Any) -> Any:
-    """The world called `id`, with its maker's keyword `options`.
+    """The environment called `id`, with its maker's keyword `options`.
 
     `id` is a name of `WORLDS`, `routing:FILE` for a network of your own, `pettingzoo:MODULE` for an environment of
-    PettingZoo, `jaxmarl:NAME` for one of JaxMARL, or `package.module:function` for a world of your own. An unknown
-    name, an unknown option, an option of the wrong type or a function that makes something else is a `BadInput`.
+    PettingZoo, `jaxmarl:NAME` for one of JaxMARL, or `package.module:function` for an environment of your own. An
+    unknown name, an unknown option, an option of the wrong type or a function that makes something else is a
+    `BadInput`.
     """
     from covey.core.environment import demand_environment
 
@@ -105,7 +107,8 @@ def build(id: str, /, **options: Any) -> Any:
 
 
 def maker(id: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """The function that makes the world called `id`, and what to give it beside options. Unknown ids: `BadInput`."""
+    """The function that makes the environment called `id`, and what to give it beside options. Unknown ids:
+    `BadInput`."""
     if id in WORLDS:
         return WORLDS[id].maker(), ()
     scheme, colon, rest = id.partition(":")

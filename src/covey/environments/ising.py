@@ -171,7 +171,7 @@ def spins(up: Any) -> Any:
 # Rules
 
 Choice = Callable[[Any, Any, Any, Any], Any]
-"""(world, key, up [n], pull [n]) -> who wants to be up [n]."""
+"""(environment, key, up [n], pull [n]) -> who wants to be up [n]."""
 
 
 class Following(eqx.Module):

@@ -97,7 +97,7 @@ class Navigation(eqx.Module):
 
         `distance`: from a landmark to its nearest agent, mean over landmarks, plane units; `final_distance`: the same
         at the end of the episode. `covered`: share of landmarks with an agent within one step of travel. `bound`: the
-        reward that no team could have exceeded in this step from where it began (left out of large worlds).
+        reward that no team could have exceeded in this step from where it began (left out of large environments).
         """
         nearest = plane.distances(state.position, state.landmark).min(axis=0)
         measured = {

@@ -1,4 +1,5 @@
-"""What the worlds of points in a square share: motion by velocity, what agents see, the chasing rule, and pictures.
+"""What the environments of points in a square share: motion by velocity, what agents see, the chasing rule, and
+pictures.
 
 Points live in [0, size]². An agent's action is its velocity: it moves by it, without inertia, at no more than its top
 speed in any direction, and walls stop it.

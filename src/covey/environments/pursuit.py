@@ -1,7 +1,7 @@
 """`pursuit`: predators chase a prey that runs at random (predator-prey of ATT-MADDPG, arXiv:1811.07029).
 
 The paper gives the plane, the velocity control, "the negative proximity of any predator to the prey" and +10 for a
-catch; speeds, radius, length and whether a catch ends the episode are choices of this world, and are options.
+catch; speeds, radius, length and whether a catch ends the episode are choices of this environment, and are options.
 
 The radius decides what there is to learn. A radius above the prey's speed (the default) lets a predator that reached
 the prey hold it alone: greedy pursuit earns 4.2 a step, and nothing above 4.6 is possible. With a smaller one the prey

@@ -2,7 +2,7 @@
 
 A head works on one agent's vectors. `greedy` is the action without exploration, `relaxed` the differentiable one that
 critics are asked about, both embedded: shares for splits, one-hot for discrete choices, [-1, 1] for boxes. `embed` and
-`action` translate between the embedding and what the world takes.
+`action` translate between the embedding and what the environment takes.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Head(eqx.Module):
         return soft + jax.lax.stop_gradient(self.parts.one_hot(noisy, legal) - soft)
 
     def embed(self, action):
-        """The world's action -> embedded float32 [A]."""
+        """The environment's action -> embedded float32 [A]."""
         match self.space:
             case Discrete(n):
                 return jax.nn.one_hot(action, n)
@@ -130,7 +130,7 @@ class Head(eqx.Module):
                 return action
 
     def action(self, embedded):
-        """Embedded action [A] -> the world's action."""
+        """Embedded action [A] -> the environment's action."""
         match self.space:
             case Discrete():
                 return jnp.argmax(embedded).astype(jnp.int32)

@@ -1,7 +1,7 @@
 """Centralized inputs: everything every agent sees and does, across all groups, seen from one agent.
 
 Padding is zeroed where the spec says it is padding, and so is everything about a dead agent. So no network can learn
-from either, whatever the world writes there.
+from either, whatever the environment writes there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from covey.nn.heads import Head
 
 
 class View(NamedTuple):
-    """The world as one agent's critic sees it: its own data, then everybody else's.
+    """The environment as one agent's critic sees it: its own data, then everybody else's.
 
     Others come group by group in name order, and within the agent's own group in cyclic order from the agent on: agent
     i sees i+1, i+2, ..., i-1. So critics that share weights see every agent from the same side, and renumbering a
@@ -95,7 +95,7 @@ def actions(spec: Spec, now: TimeStep, action: Groups) -> Groups:
 
 
 def legal(spec: Spec, now: TimeStep) -> Groups:
-    """Legal components bool [n, A] per group, True where the world restricts nothing; None for boxes."""
+    """Legal components bool [n, A] per group, True where the environment restricts nothing; None for boxes."""
     return {name: _legal(group.action, group.size, now.legal.get(name)) for name, group in spec.groups.items()}
 
 

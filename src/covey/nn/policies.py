@@ -56,7 +56,7 @@ class Policy(eqx.Module):
         return raw + jnp.exp(log_std) * jax.random.normal(key, raw.shape)
 
     def action(self, sample: Any, legal: Any = None) -> Any:
-        """The world's action."""
+        """The environment's action."""
         return self.head.action(self.embedded(sample, legal))
 
     def embedded(self, sample: Any, legal: Any = None) -> Any:

@@ -103,7 +103,7 @@ def _start(config: Config) -> Run:
 def _begin_hosted(
     config: Config, folder: Path, saved: Saved | None, screen: View, trust: bool
 ) -> tuple[Run, HostFacts]:
-    """As `begin`. A world that cannot be saved begins a new episode, and the rest goes on as it was."""
+    """As `begin`. An environment that cannot be saved begins a new episode, and the rest goes on as it was."""
     if config.environment.lanes != config.seeds * config.envs:
         raise BadInput(
             f"the environment {config.environment.spec.name!r} has {config.environment.lanes} lanes, but "

@@ -1,8 +1,9 @@
 """A run on disk: `checkpoints/<step>/` holds exactly the `Run`, what it belongs to, and a digest of every file.
 
     run/         the arrays of the run (orbax)
-    world.bin    a saved host world, where the world offers one
-    about.json   format, step, identity (algorithm, world, shapes), versions, host facts, digests of the files above
+    world.bin    a saved host environment, where the environment offers one
+    about.json   format, step, identity (algorithm, environment, shapes), versions, host facts, digests of the files
+    above
 
 `policies/<step>/` holds the same of what acts alone, a `Player`: no replay and nothing else that only learning needs.
 
@@ -73,7 +74,7 @@ class Saved(NamedTuple):
 
     @property
     def world(self) -> bytes | None:
-        """The saved host world, if any."""
+        """The saved host environment, if any."""
         file = self.folder / "world.bin"
         return file.read_bytes() if file.exists() else None
 
@@ -306,7 +307,7 @@ def _demand_form(value: Any, form: Any, where: str = "it") -> None:
 
 
 def check(saved: Saved, identity: Identity) -> None:
-    """BadInput unless `saved` belongs to this algorithm, world and configuration."""
+    """BadInput unless `saved` belongs to this algorithm, environment and configuration."""
     if saved.about.get("format") != FORMAT:
         raise BadInput(
             f"the checkpoint {saved.folder} has format {saved.about.get('format')}, and this covey reads format "

@@ -51,7 +51,7 @@ class Contender(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """The rows, the world they are about, what regret refers to, and sentences on what to keep in mind."""
+    """The rows, the environment they are about, what regret refers to, and sentences on what to keep in mind."""
 
     rows: list[Row]
     world: str
@@ -64,8 +64,8 @@ def compare(
 ) -> Comparison:
     """Evaluate runs (folders, or `RUN@STEP`) and algorithms that need no training (by id) on the same episodes.
 
-    environment: the world to compare them in (default: the first run's). episodes: of each seed (default: as the first
-    run's, else 32). Rules meet the episodes of as many seeds as the largest run has. trust: as of `load`.
+    environment: the environment to compare them in (default: the first run's). episodes: of each seed (default: as the
+    first run's, else 32). Rules meet the episodes of as many seeds as the largest run has. trust: as of `load`.
     """
     runs = {item: open_run(item, trust=trust) for item in what if is_run(item)}
     if environment is None:
@@ -108,7 +108,7 @@ def knows(algorithm: Algorithm) -> str:
 
 
 def _warnings(item: str, trained: Trained, environment: Any) -> list[str]:
-    """What to keep in mind about a run; BadInput where it cannot play in this world at all."""
+    """What to keep in mind about a run; BadInput where it cannot play in this environment at all."""
     own = without_authored_reward(trained.config.environment)
     if own.spec != environment.spec:
         raise BadInput(

@@ -48,7 +48,7 @@ FORMAT = 1
 
 
 class Origin(NamedTuple):
-    """The ids that a run's world and algorithm were made from; None where they were given as objects."""
+    """The ids that a run's environment and algorithm were made from; None where they were given as objects."""
 
     environment: str | None = None
     options: dict[str, Any] = {}  # noqa: RUF012
@@ -131,7 +131,7 @@ class Config:
 
     @property
     def hosted(self) -> bool:
-        """Does the world live outside JAX?"""
+        """Does the environment live outside JAX?"""
         return isinstance(self.environment, HostEnvironment)
 
     @property
@@ -181,7 +181,7 @@ def _whereabouts(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def fingerprint(config: Config) -> dict[str, str]:
-    """What has to stay the same for a run to be continued, by name: algorithm, world, seeds and lanes."""
+    """What has to stay the same for a run to be continued, by name: algorithm, environment, seeds and lanes."""
     arrays: Arrays = {}
     own = without_authored_reward(config.environment)
     world = _object(own, None, arrays, "environment")
@@ -247,8 +247,8 @@ def _object(value: Any, spec: Any, arrays: Arrays, where: str) -> Any:
 def read(path: str | Path, environment: Any = None, trust: bool = False) -> Config:
     """The configuration in the YAML file `path`.
 
-    `environment` stands in for a world that was given as an object and cannot be written as text. An authored reward is
-    put around it. Code that does not
+    `environment` stands in for an environment that was given as an object and cannot be written as text. An authored
+    reward is put around it. Code that does not
     come with covey is imported only from a run of this user's own, or with `trust` (`covey.runs.trust`). Anything that
     is not a configuration is a BadInput.
     """

@@ -1,4 +1,4 @@
-"""One evaluation episode, recorded: every state of the world, what it showed, what the team did.
+"""One evaluation episode, recorded: every state of the environment, what it showed, what the team did.
 
 `record` plays the very episode that an evaluation with the same key plays in the lane of that number, so a picture and
 a table of results speak of the same thing.
@@ -27,7 +27,7 @@ from covey.runs.files import write_atomically, writing
 class Episode(NamedTuple):
     """T steps of one lane as NumPy arrays. Entry 0 of states, steps and measures is the reset."""
 
-    states: Any  # [T + 1, ...]  the world's states
+    states: Any  # [T + 1, ...]  the environment's states
     steps: TimeStep  # [T + 1, ...]
     actions: Groups  # [T, n, ...]  action t leads from step t to step t + 1
     measures: dict[str, Any]  # [T + 1]
@@ -38,11 +38,11 @@ class Episode(NamedTuple):
         return len(self.steps.last) - 1
 
     def state(self, t: int) -> Any:
-        """The world's state after t steps."""
+        """The environment's state after t steps."""
         return jax.tree.map(lambda x: x[t], self.states)
 
     def step(self, t: int) -> TimeStep:
-        """What the world showed after t steps."""
+        """What the environment showed after t steps."""
         return jax.tree.map(lambda x: x[t], self.steps)
 
     def returns(self) -> dict[str, float]:
@@ -57,8 +57,8 @@ def record(
 ) -> Episode:
     """The episode that one seed's evaluation with `key` plays in lane `lane`, without exploring.
 
-    `step`: the environment steps that the state has been trained for, where acting depends on it. BadInput for worlds
-    outside JAX, whose states nobody can record, and for worlds without a time limit.
+    `step`: the environment steps that the state has been trained for, where acting depends on it. BadInput for
+    environments outside JAX, whose states nobody can record, and for environments without a time limit.
     """
     spec = environment.spec
     if isinstance(environment, HostEnvironment):

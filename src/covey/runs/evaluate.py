@@ -1,8 +1,8 @@
 """Playing without exploring, and what it is held against.
 
 Every evaluation plays the first whole episode of each of `episodes` lanes, for every seed. Episodes are decided by the
-key alone, so that any two algorithms, and the world's reference among them, meet the same episodes and are compared in
-pairs: `regret/<group>/mean_agent` is the reference's return minus ours, episode by episode.
+key alone, so that any two algorithms, and the environment's reference among them, meet the same episodes and are
+compared in pairs: `regret/<group>/mean_agent` is the reference's return minus ours, episode by episode.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Evaluation(NamedTuple):
     """What was played: every metric of every episode of every seed."""
 
     values: Values  # [S, episodes]
-    reference: Values  # [S, episodes]  of the world's reference, on the same episodes; empty where there is none
+    reference: Values  # [S, episodes]  of the environment's reference, on the same episodes; empty where there is none
     about: Reference | None  # what the reference is
 
     def per_seed(self) -> dict[str, np.ndarray]:
@@ -165,7 +165,8 @@ def evaluator(
 
 
 def _rival(environment: Any, episodes: int, between: Callable[[], None]) -> tuple[Reference | None, Callable | None]:
-    """The world's reference and, where it can be played on the same episodes, its player (keys [S], step) -> Values."""
+    """The environment's reference and, where it can be played on the same episodes, its player (keys [S], step) ->
+    Values."""
     world = evaluation_world(environment)
     reference = offered(world, "reference")
     about = None if reference is None else reference()

@@ -1,8 +1,8 @@
-"""Values as text: an algorithm (or a world) as a tree of plain fields, and back.
+"""Values as text: an algorithm (or an environment) as a tree of plain fields, and back.
 
 A record (an `eqx.Module`, dataclass or NamedTuple) becomes `{type: "package.module:Class", field: value, ...}`.
 Numbers, text, tuples and mappings stay what they are; functions become their import path; arrays go aside, by name. The
-`spec` of the world is left out and filled in again.
+`spec` of the environment is left out and filled in again.
 """
 
 from __future__ import annotations

@@ -163,8 +163,8 @@ def open_run(run: str | Path, environment: Any = None, step: int | None = None, 
     policy that was kept or a checkpoint. Where there are policies alone (a folder brought from elsewhere), the newest
     of those.
 
-    `environment` is needed only for a run whose world was given as an object that cannot be written as text. `trust`:
-    import code that a run names and that does not come with covey, though the run was not trained here.
+    `environment` is needed only for a run whose environment was given as an object that cannot be written as text.
+    `trust`: import code that a run names and that does not come with covey, though the run was not trained here.
     """
     with reading(f"the run {run}"):
         folder, asked = place_of(run)

@@ -75,10 +75,10 @@ def render(
     out: a `.gif` or `.html` file, or a folder for both (by default `episodes/` in the run folder, where the recorded
     arrays are kept too); with `attention` or `dream` a `.png`, `.svg` or `.pdf` file, or a folder. seed, episode: which
     of the run's seeds and which of its evaluation episodes, from 0. attention: draw what the attention critic of
-    `agent` (by default the first) makes of the episode, instead of the world. credit: under every frame, what agents
-    have done for their team so far, by the run's model of credit. dream: draw what the world model of `agent` imagines
-    from step `start` of the episode on (by default from a third of it), beside what happened. fps: frames per second;
-    by default the film takes about eight seconds. environment, step, trust: as of `load`.
+    `agent` (by default the first) makes of the episode, instead of the environment. credit: under every frame, what
+    agents have done for their team so far, by the run's model of credit. dream: draw what the world model of `agent`
+    imagines from step `start` of the episode on (by default from a third of it), beside what happened. fps: frames per
+    second; by default the film takes about eight seconds. environment, step, trust: as of `load`.
     """
     folder, out = place_of(run_folder).folder, None if out is None else Path(out)
     _check(out, episode, attention, dream, agent, start, fps)
@@ -159,7 +159,7 @@ def _check(
 
 
 def check_drawable(environment: Any) -> None:
-    """BadInput for a world that has no `draw`."""
+    """BadInput for an environment that has no `draw`."""
     if offered(environment, "draw") is None:
         raise BadInput(
             f"the environment {environment.spec.name!r} cannot be drawn: give it a method "

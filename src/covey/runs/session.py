@@ -234,7 +234,8 @@ class Session:
         return time.monotonic() - self.saved_time >= self.config.checkpoint_every_s
 
     def save(self, world: bool = True) -> None:
-        """A checkpoint; without the world where that cannot be saved, or shall not (`world`) because it failed."""
+        """A checkpoint; without the environment where that cannot be saved, or shall not (`world`) because it
+        failed."""
         there = world and self.config.hosted and self._can_save_environment()
         kept = self.config.environment.save() if there else None
         host = {"pace": list(self.pace), "train_s": self.train_s}

@@ -1,7 +1,7 @@
-"""Tournaments: everybody against everybody on both sides of a world, and how strong that says they are.
+"""Tournaments: everybody against everybody on both sides of an environment, and how strong that says they are.
 
 Two contenders meet in games of every seed of the one against every seed of the other. Each game is played twice from
-the same beginning, with the sides exchanged. A game is won by whoever the world says has won (its measure
+the same beginning, with the sides exchanged. A game is won by whoever the environment says has won (its measure
 `won_<group>`), else by the side whose agents earned more; a draw counts half for both. Intervals are 95 %, from drawing
 seeds and games anew.
 """
@@ -162,8 +162,8 @@ def rated(shares: np.ndarray, games: dict[tuple[int, int], int]) -> np.ndarray:
 def tournament(what: Sequence[str], environment: Any = None, games: int = GAMES, trust: bool = False) -> Tournament:
     """Run folders (or `RUN@STEP`, what a run had learned by then) and algorithms that need no training, by id.
 
-    environment: the world to play in (default: the first run's). games: between two contenders, at least; as many on
-    either side, and of every seed of the one against every seed of the other. trust: as of `load`.
+    environment: the environment to play in (default: the first run's). games: between two contenders, at least; as many
+    on either side, and of every seed of the one against every seed of the other. trust: as of `load`.
     """
     if games < 2:
         raise BadInput(f"a tournament needs at least two games of a pair, one on either side, got {games}.")

@@ -63,9 +63,9 @@ def train(
 ) -> Result:
     """Train `algorithm` in `environment` (ids or objects) for `steps` environment steps of each of `seeds` seeds.
 
-    envs: lanes of each seed (default 1, what the preset says, or what a host world has). settings: of the algorithm, by
-    the names that they have on the command line, such as `{"gamma": 0.9, "critic": "joint", "replay.capacity": 9_000}`;
-    a mapping stands for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an
+    envs: lanes of each seed (default 1, what the preset says, or what a host environment has). settings: of the
+    algorithm, by the names that they have on the command line, such as `{"gamma": 0.9, "critic": "joint",
+    "replay.capacity": 9_000}`; a mapping stands for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an
     algorithm and an environment given by id; options are the keywords of `covey.make`, and the preset is by default
     what was found for the two (`covey.algorithms.presets`), else "tuned". reward: a folder of `covey author`, whose
     reward agents learn from; they are evaluated by the environment's own. out: the run folder (default: a new one under
@@ -129,7 +129,7 @@ def configured(algorithm: Algorithm, settings: Mapping[str, Any], name: str) -> 
 
 
 def lanes(environment: Any, seeds: int) -> int:
-    """Lanes of each of `seeds` seeds, where nobody says how many: 1, or what a host world has."""
+    """Lanes of each of `seeds` seeds, where nobody says how many: 1, or what a host environment has."""
     return max(environment.lanes // max(seeds, 1), 1) if isinstance(environment, HostEnvironment) else 1
 
 

@@ -1,11 +1,11 @@
-"""Does a critic point where the world goes, and does it know what the team earns now?
+"""Does a critic point where the environment goes, and does it know what the team earns now?
 
     alignment   the gradient of the learned value beside that of the simulator's reward
     foresight   the learned value beside the reward of fresh, exploring steps
 
-A deterministic policy follows ∇_a Q_i at its own action. In a world whose step can be differentiated and where only
-the present reward counts (γ = 0), the true direction is ∇_a r. Both are taken with respect to the logits of the splits,
-so that only differences between the shares of a part count.
+A deterministic policy follows ∇_a Q_i at its own action. In an environment whose step can be differentiated and where
+only the present reward counts (γ = 0), the true direction is ∇_a r. Both are taken with respect to the logits of the
+splits, so that only differences between the shares of a part count.
 """
 
 from __future__ import annotations

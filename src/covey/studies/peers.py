@@ -28,7 +28,7 @@ SEEDS = 256
 
 
 class TheirSteps:
-    """Random actions in JaxMARL's world: `lanes` copies, observations and rewards looked at, resets included."""
+    """Random actions in JaxMARL's environment: `lanes` copies, observations and rewards looked at, resets included."""
 
     def __init__(self, id: str, lanes: int):
         env = _jaxmarl().make(id)
@@ -122,7 +122,7 @@ SPREAD = "mpe2.simple_spread_v3"
 
 
 def workers(effort: Effort) -> Iterator[Row]:
-    """A PettingZoo world stepped by worker processes, beside the same world stepped alone without covey."""
+    """A PettingZoo environment stepped by worker processes, beside the same environment stepped alone without covey."""
     lanes = 4 if effort.tiny else 128  # workers wait for each other at every step: the more lanes, the less
     alone = Alone(SPREAD)
     yield from _shared(effort, lanes, alone)

@@ -1,4 +1,4 @@
-"""Sweeps: worlds and algorithms that differ in numbers only, trained side by side as one program."""
+"""Sweeps: environments and algorithms that differ in numbers only, trained side by side as one program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OVER: Any = Run(agent=0, world=0, now=0, memory=0, score=0, key=0, step=None)  #
 
 
 def swept(pairs: Sequence[Pair], *, seeds: int, lanes: int, steps: int, pieces: int = 1) -> dict[str, np.ndarray]:
-    """What pairs of a world and an algorithm report on the way, as one program: metrics [pieces, K, S].
+    """What pairs of an environment and an algorithm report on the way, as one program: metrics [pieces, K, S].
 
     Pairs are alike but for numbers that are leaves (temperatures, learning rates). `steps` of each seed are cut into as
     many `pieces`, and metrics are means over one.

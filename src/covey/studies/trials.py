@@ -1,4 +1,4 @@
-"""Trials: several algorithms on the same episodes of one world, the table that sets them side by side, and
+"""Trials: several algorithms on the same episodes of one environment, the table that sets them side by side, and
 their learning curves."""
 
 from __future__ import annotations

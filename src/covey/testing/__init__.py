@@ -1,10 +1,10 @@
-"""Tests that are shipped, so that users can hold their own worlds and algorithms to covey's promises.
+"""Tests that are shipped, so that users can hold their own environments and algorithms to covey's promises.
 
-check_environment(environment)          what is wrong with a world, in sentences
+check_environment(environment)          what is wrong with an environment, in sentences
 check_algorithm(make, environment)      what is wrong with an algorithm, in sentences
 laws                                    the laws behind it, one function each
 law_replay(replay, sampler)             what is drawn from a replay was played, and its successor is the true one
-AsHost                                  a JAX world behind the interface of worlds outside JAX
+AsHost                                  a JAX environment behind the interface of environments outside JAX
 """
 
 from covey.testing.algorithms import check_algorithm

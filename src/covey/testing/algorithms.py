@@ -1,4 +1,4 @@
-"""`check_algorithm`: an algorithm on a world, held to the laws. Problems come back as sentences."""
+"""`check_algorithm`: an algorithm on an environment, held to the laws. Problems come back as sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_algorithm(make: Callable[[Spec], Algorithm], environment: Any) -> list
     """Problems of the algorithm `make(spec)` on `environment`, in plain sentences; none is good news.
 
     Runs the laws of `covey.testing.laws` on a few iterations, with at least one update (so keep `plan.warmup` small).
-    The world should have passed `check_environment`.
+    The environment should have passed `check_environment`.
     """
     algorithm = make(environment.spec)
     problems = interface_problems(algorithm, environment)

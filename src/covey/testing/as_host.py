@@ -1,4 +1,4 @@
-"""A JAX world behind the interface of worlds outside JAX: for tests, and to try the hosted loop."""
+"""A JAX environment behind the interface of environments outside JAX: for tests, and to try the hosted loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Draws = Iterator[tuple[Any, Any]]
 
 
 class AsHost:
-    """`lanes` copies of a JAX world as one `HostEnvironment`, with automatic resets.
+    """`lanes` copies of a JAX environment as one `HostEnvironment`, with automatic resets.
 
     `draws` says which keys the lanes get. `own_draws` (the default) are as good as any; `loop_draws` are those that
     `covey.core.loop.compiled` uses, so that a hosted run meets the same chance as the compiled one, bit for bit.
@@ -44,7 +44,7 @@ class AsHost:
 
 
 def _advance(environment: Environment, k_step: Any, k_reset: Any, world: Any, action: Groups) -> tuple[Any, Any, Any]:
-    """One step of all lanes: (world, the true successor, where to act next)."""
+    """One step of all lanes: (environment, the true successor, where to act next)."""
     world, then = jax.vmap(environment.step)(k_step, world, action)
     fresh = jax.vmap(environment.reset)(k_reset)
     world, now = loop.select(then.last, fresh, (world, then))
@@ -61,7 +61,7 @@ def own_draws(seed: int, lanes: int) -> Draws:
 
 
 def loop_draws(key: Any, lanes: int, horizon: int) -> Draws:
-    """The keys of the worlds in a run that starts from `key` [S], with rollouts of `horizon` steps."""
+    """The keys of the environments in a run that starts from `key` [S], with rollouts of `horizon` steps."""
 
     def flat(keys):
         return loop.lane_keys(keys, lanes).reshape(-1)

@@ -1,4 +1,4 @@
-"""`check_environment`: everything a world promises, tried out. Problems come back as sentences."""
+"""`check_environment`: everything an environment promises, tried out. Problems come back as sentences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_environment(environment: Any, *, steps: int | None = None, key: Any = 
 
     Works for a JAX `Environment` and for a `HostEnvironment` (what has `lanes`), with random legal actions. `steps` is
     how long episodes are followed: by default until the time limit (100 steps if there is none), and at most 1000
-    steps. `key` decides the actions and, in a JAX world, everything else.
+    steps. `key` decides the actions and, in a JAX environment, everything else.
     """
     key = jax.random.key(0) if key is None else key
     host = hasattr(environment, "lanes")

@@ -1,6 +1,6 @@
-"""Worlds and actors that change what must not matter: padding, and everything about agents that are dead.
+"""Environments and actors that change what must not matter: padding, and everything about agents that are dead.
 
-What is changed is a flag, an array, so that one compiled program serves the true world and the changed one.
+What is changed is a flag, an array, so that one compiled program serves the true environment and the changed one.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Flags(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A world's state, and who was alive in it."""
+    """An environment's state, and who was alive in it."""
 
     world: Any
     alive: Groups
 
 
 class GarbledWorld(eqx.Module):
-    """A world that shows random numbers where its flags say so."""
+    """An environment that shows random numbers where its flags say so."""
 
     environment: Environment
     flags: Flags
@@ -156,7 +156,7 @@ def _wide(flag: Any, values: Any) -> Any:
 
 
 def _noise(key: Any, like: Any) -> Any:
-    """Numbers of another size than any world's, in the dtype of `like`."""
+    """Numbers of another size than any environment's, in the dtype of `like`."""
     if jnp.issubdtype(like.dtype, jnp.floating):
         return (100.0 * jax.random.normal(key, like.shape)).astype(like.dtype)
     return jax.random.randint(key, like.shape, 0, 2 if like.dtype == jnp.bool_ else 100).astype(like.dtype)

@@ -1,4 +1,4 @@
-"""What `check_environment` asks of a world outside JAX: batched NumPy with automatic resets."""
+"""What `check_environment` asks of an environment outside JAX: batched NumPy with automatic resets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from covey.testing.rules import broken_at_reset, broken_by_step, random_actions
 
 
 def host_problems(environment: Any, steps: int, key: Any) -> list[str]:
-    """Problems of a host world whose spec is sound."""
+    """Problems of a host environment whose spec is sound."""
     if not isinstance(environment.lanes, int) or environment.lanes < 1:
         return [f"`lanes` is {environment.lanes!r}: it has to be the number of environments, at least 1."]
     try:
@@ -106,7 +106,7 @@ def _differs(one: TimeStep, other: TimeStep) -> np.ndarray:
 
 
 def save_problems(environment: Any, key: Any) -> list[str]:
-    """A saved world, restored, plays on as it did."""
+    """A saved environment, restored, plays on as it did."""
     if offered(environment, "save") is None:
         return []
     if offered(environment, "restore") is None:

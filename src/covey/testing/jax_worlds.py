@@ -1,4 +1,4 @@
-"""What `check_environment` asks of a world in JAX, in stages: each leans on the ones before it."""
+"""What `check_environment` asks of an environment in JAX, in stages: each leans on the ones before it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = ("optimum", "bound", "rule")
 
 
 def jax_problems(environment: Any, steps: int, key: Any) -> list[str]:
-    """Problems of a JAX world whose spec is sound."""
+    """Problems of a JAX environment whose spec is sound."""
     for stage in (shape_problems, purity_problems, program_problems):
         problems = stage(environment, key)
         if problems:
@@ -37,7 +37,7 @@ def jax_problems(environment: Any, steps: int, key: Any) -> list[str]:
 
 
 class Raised(Exception):
-    """A method of the world raised; the message is the sentence to report."""
+    """A method of the environment raised; the message is the sentence to report."""
 
 
 def attempt(what: str, call: Callable, *args: Any) -> Any:
@@ -56,7 +56,7 @@ def place_of(error: BaseException) -> str:
 
 
 def reported(stage: Callable[[Any, Any], list[str]]) -> Callable[[Any, Any], list[str]]:
-    """A stage in which an exception of the world is a problem like any other."""
+    """A stage in which an exception of the environment is a problem like any other."""
 
     def guarded(environment: Any, key: Any) -> list[str]:
         try:
@@ -131,7 +131,7 @@ def _twice(method: str, inputs: str, first: Any, second: Any) -> list[str]:
 
 @reported
 def program_problems(environment: Any, key: Any) -> list[str]:
-    """Compiled, mapped over lanes or called as it is: the world does the same."""
+    """Compiled, mapped over lanes or called as it is: the environment does the same."""
     k_reset, k_action, k_step = jax.random.split(key, 3)
     begun = environment.reset(k_reset)
     action = random_actions(environment.spec, begun[1], k_action)
@@ -205,11 +205,11 @@ def sentences(spec: Spec, first: dict[str, int]) -> list[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What a world may offer besides
+# What an environment may offer besides
 
 
 def rule_problems(environment: Any, key: Any) -> list[str]:
-    """Rules that cannot be made, or whose actions are not what the world takes."""
+    """Rules that cannot be made, or whose actions are not what the environment takes."""
     if offered(environment, "rules") is None:
         return []
     rules = attempt("`rules()`", environment.rules)
@@ -256,7 +256,7 @@ def draw_problems(environment: Any, key: Any) -> list[str]:
 
 @reported
 def extras_problems(environment: Any, key: Any) -> list[str]:
-    """`measure`, `reference`, `rules` and `draw`, where the world has them."""
+    """`measure`, `reference`, `rules` and `draw`, where the environment has them."""
     problems = rule_problems(environment, key) + draw_problems(environment, key)
     if offered(environment, "measure"):
         state, _ = environment.reset(key)

@@ -1,7 +1,8 @@
-"""The laws that every algorithm keeps on every world, one function each: silence, or an AssertionError with a sentence.
+"""The laws that every algorithm keeps on every environment, one function each: silence, or an AssertionError with a
+sentence.
 
     to the bit      split chunks; the same command twice; save, load, continue; padding and the data of dead agents
-                    change nothing; hosted and compiled, where the world rounds nothing
+                    change nothing; hosted and compiled, where the environment rounds nothing
     within 1e-5     hosted and compiled, otherwise; one seed alone and in a batch; one device and many; agents of a
                     group renumbered; an absent mask and a mask that allows everything
     and             everything stays finite, and what does not is noticed
@@ -58,7 +59,7 @@ ROUNDING = 1e-5  # what another program of the same arithmetic may change in one
 
 
 class Pair:
-    """An algorithm in a world, and what the laws share: programs that are compiled once, and what they gave."""
+    """An algorithm in an environment, and what the laws share: programs that are compiled once, and what they gave."""
 
     def __init__(self, algorithm: Algorithm, environment: Environment, seeds: int = SEEDS, lanes: int = LANES):
         self.algorithm, self.environment = algorithm, environment
@@ -232,12 +233,13 @@ def law_ledger(pair: Pair) -> None:
 
 
 def law_hosted(pair: Pair) -> None:
-    """The loop around a world outside JAX is the compiled loop, but for the rounding of the world's own step."""
+    """The loop around an environment outside JAX is the compiled loop, but for the rounding of the environment's own
+    step."""
     _agree_on_host(pair, pair.idle + 1, pair.after(pair.idle + 1), ROUNDING)
 
 
 def law_hosted_exactly(pair: Pair) -> None:
-    """The same to the bit, for a world whose step rounds nothing (whole numbers, such as toy/discrete).
+    """The same to the bit, for an environment whose step rounds nothing (whole numbers, such as toy/discrete).
 
     Two programs have to round alike for that, and with the compiler's usual settings they do.
     """
@@ -254,7 +256,7 @@ def _agree_on_host(pair: Pair, iterations: int, compiled: Run, tolerance: float)
     run = run._replace(agent=pair.begin().agent)  # drawn by another program, which may round otherwise
     run, _ = loop.hosted(world, pair.algorithm)(run, iterations)
 
-    def shared(run: Run) -> Run:  # a host world keeps its own state, and measures nothing
+    def shared(run: Run) -> Run:  # a host environment keeps its own state, and measures nothing
         return run._replace(world=(), score=run.score._replace(measure={}))
 
     law = "an environment gives different runs inside and outside of the compiled loop"
@@ -318,7 +320,7 @@ def _complaint(session: Session) -> str:
 
 
 def law_padding(pair: Pair) -> None:
-    """What a world writes into padding is never seen."""
+    """What an environment writes into padding is never seen."""
     demand(has_padding(pair.spec), "no observation of the environment is padded.")
     _agree_garbled(pair, Flags(padding=True), "padding changes what is learned", "padding changes what is done")
 
@@ -353,7 +355,7 @@ def law_rotation(pair: Pair) -> None:
     """Renumbering the agents of a group, with their own networks, renumbers what is learned.
 
     For algorithms with a method `rotate(state, shift)`, which moves everything of agent i to agent i + shift (None
-    where agents share it), and for worlds in which a number means nothing: no padding, no global state.
+    where agents share it), and for environments in which a number means nothing: no padding, no global state.
     """
     fair = not (has_padding(pair.spec) or pair.spec.state)
     demand(fair, "an agent's number means something: there is padding or a global state.")

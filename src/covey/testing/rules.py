@@ -1,7 +1,7 @@
 """The rules of an episode, checked step by step in ONE lane, and random legal actions to get through it.
 
 A rule is a sentence about what is wrong, with a flag that says whether it is: `{sentence: bool []}`. Flags are arrays,
-so that rules can be compiled and mapped over lanes with the world they are about.
+so that rules can be compiled and mapped over lanes with the environment they are about.
 """
 
 from __future__ import annotations

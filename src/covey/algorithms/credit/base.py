@@ -97,7 +97,7 @@ class Learned(Credit):
     fits: eqx.AbstractVar[int]
     """Gradient steps after every rollout."""
     batch: eqx.AbstractVar[int]
-    """Steps of the world in each of them, drawn from recent rollouts."""
+    """Steps of the environment in each of them, drawn from recent rollouts."""
     recent: eqx.AbstractVar[int]
     """Rollouts that are kept to learn from, the latest among them."""
 

@@ -46,7 +46,7 @@ class Seed(Learned):
     batch: int = eqx.field(static=True, default=1024)
     recent: int = eqx.field(static=True, default=1)
     own: bool = eqx.field(static=True, default=False)
-    """R^i is the agent's own reward, where the world pays agents apart; else the team's, shared out equally."""
+    """R^i is the agent's own reward, where the environment pays agents apart; else the team's, shared out equally."""
     network: bool = eqx.field(static=True, default=False)
     """A^i = Q^i - V, of the network, instead of R^i + γ V' - V."""
 

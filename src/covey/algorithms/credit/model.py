@@ -62,12 +62,12 @@ class Modelled(Learned):
     fits: int = eqx.field(static=True, default=16)
     """Gradient steps of the model after every rollout."""
     batch: int = eqx.field(static=True, default=256)
-    """Steps of the world in each of them, drawn from recent rollouts."""
+    """Steps of the environment in each of them, drawn from recent rollouts."""
     recent: int = eqx.field(static=True, default=8)
     """Rollouts that are kept for the model to learn from, the latest among them."""
     streams: bool = eqx.field(static=True, default=False)
-    """Model what each agent's choice does to each agent's own reward, and learn from the sum of it: for worlds that pay
-    agents apart."""
+    """Model what each agent's choice does to each agent's own reward, and learn from the sum of it: for environments
+    that pay agents apart."""
 
     def __check_init__(self):
         within(self, "[1, inf)", "width", "samples", "fits", "batch", "recent")

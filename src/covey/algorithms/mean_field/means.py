@@ -74,7 +74,7 @@ class Everybody(Scope):
 
 
 class Near(Scope):
-    """Those that the world lists as neighbors: on a graph, within a radius, or the k nearest."""
+    """Those that the environment lists as neighbors: on a graph, within a radius, or the k nearest."""
 
     def check(self, spec, groups):
         super().check(spec, groups)

@@ -121,7 +121,7 @@ def network_for(spec: Spec, **settings: Any) -> Network:
 
 
 class Tabular(Function):
-    """A table of values for worlds without states: a row for each of `levels` levels of the mean choice's number.
+    """A table of values for environments without states: a row for each of `levels` levels of the mean choice's number.
 
     A step moves every entry that was met towards the mean of its targets by the share `lr`, however often it was met:
     so what is chosen often is not ahead for that. A batch has to hold many joint steps to tell choices of many agents

@@ -235,7 +235,7 @@ def iql(spec: Spec, *, preset: str = "tuned", groups: tuple[str, ...] | None = N
 def _alias(spec: Spec, field: Field, preset: str, groups: tuple[str, ...] | None) -> MeanFieldQ:
     """tuned: ε-greedy, values of the policy. paper: Boltzmann policies and their values, learning rate and discount of
     the paper. legacy: the authors' later code: greedy, double, lagged means that count oneself, last steps left out.
-    table: tables and no discount, for worlds without states, learned from every rollout once."""
+    table: tables and no discount, for environments without states, learned from every rollout once."""
     groups = groups or tuple(spec.groups)
     alone = isinstance(field, Alone)
     match preset:

@@ -14,8 +14,8 @@ from covey.nn.encoders import encoder_for
 def _settings(spec: Spec, preset: str) -> dict[str, Any]:
     """Hyperparameters shared by IPPO and MAPPO.
 
-    paper: Yu et al. 2022 and the authors' scripts for the particle worlds: ten epochs over 25 steps of 128 lanes, a
-    recurrent layer differentiated over ten steps (here five, which divide 25). tuned: without memory.
+    paper: Yu et al. 2022 and the authors' scripts for the particle environments: ten epochs over 25 steps of 128 lanes,
+    a recurrent layer differentiated over ten steps (here five, which divide 25). tuned: without memory.
     """
     encoder = {"encoder": encoder_for(spec)}
     if preset == "paper":

@@ -64,8 +64,8 @@ class PPO(Algorithm):
     spec: Spec = eqx.field(static=True)
     groups: tuple[str, ...] = eqx.field(static=True)
     sees: Sees = eqx.field(static=True, default="agent")
-    """What a critic sees: the agent's own observation, the team's (the global state where the world offers one, else
-    everybody's observation), both, everybody's from the agent's side, or its own and its listed neighbors'."""
+    """What a critic sees: the agent's own observation, the team's (the global state where the environment offers one,
+    else everybody's observation), both, everybody's from the agent's side, or its own and its listed neighbors'."""
     credit: Credit = Team()
     """What agents learn from instead of the team's advantage."""
     team_reward: bool = eqx.field(static=True, default=False)

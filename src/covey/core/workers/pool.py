@@ -35,12 +35,12 @@ def lane_seeds(seed: int, lanes: int) -> tuple[int, ...]:
 
 
 class Workers:
-    """`lanes` lanes of the world that `make` builds, shared out over `workers` processes.
+    """`lanes` lanes of the environment that `make` builds, shared out over `workers` processes.
 
     The lanes are those of `make(lane_seeds(seed, lanes))`, in order: if a lane depends on its own seed alone, any
     number of workers plays the same episodes. `make` is sent to the processes, so it has to be a module-level function
-    (or a `functools.partial` of one). `save`, `restore` and `reseed` exist where the world offers them; a save is for
-    the same number of lanes and workers.
+    (or a `functools.partial` of one). `save`, `restore` and `reseed` exist where the environment offers them; a save is
+    for the same number of lanes and workers.
     """
 
     def __init__(self, make: Make, lanes: int, workers: int, seed: int = 0):

@@ -4,7 +4,7 @@ orders        who fights, what soldiers can do, and what it earns
 engagement    attacks and moves in sequence, resolved in parallel
 sight         what soldiers see
 rules         what a practitioner would let them do
-world         a step of the battle
+environment         a step of the battle
 """
 
 from __future__ import annotations

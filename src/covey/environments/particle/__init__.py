@@ -1,4 +1,5 @@
-"""The particle worlds: `particle/spread`, `particle/tag` and their kin (Lowe et al. 2017), equal to `mpe2` 1.1."""
+"""The particle environments: `particle/spread`, `particle/tag` and their kin (Lowe et al. 2017), equal to `mpe2`
+1.1."""
 
 from covey.environments.particle.apart import adversary, crypto, push
 from covey.environments.particle.places import formation, line

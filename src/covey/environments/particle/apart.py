@@ -1,4 +1,4 @@
-"""Particle worlds with two sides: adversary, push, crypto."""
+"""Particle environments with two sides: adversary, push, crypto."""
 
 from __future__ import annotations
 

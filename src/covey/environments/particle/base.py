@@ -1,7 +1,7 @@
-"""What the particle worlds share: how agents push and speak, how time passes, and pictures.
+"""What the particle environments share: how agents push and speak, how time passes, and pictures.
 
-A world says who is there (`agents`, `landmarks`), where everything begins (`spawn`), what is seen (`see`) and what is
-paid (`pay`). Observations, rewards and time limits are those of `mpe2` 1.1, step for step.
+An environment says who is there (`agents`, `landmarks`), where everything begins (`spawn`), what is seen (`see`) and
+what is paid (`pay`). Observations, rewards and time limits are those of `mpe2` 1.1, step for step.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ WITHOUT_UNIT = ("color", "word", "key", "forest", "holding", "treasure_kind", "m
 
 
 class ParticleState(NamedTuple):
-    """State of a particle world, float32 but for the clock; lengths in plane units, times in seconds."""
+    """State of a particle environment, float32 but for the clock; lengths in plane units, times in seconds."""
 
     clock: Any  # []  int32, steps taken
     position: Any  # [b, 2]  of agents, then landmarks
     velocity: Any  # [a, 2]  of agents
     word: Any  # [a, c]  what agents said in the last step; zeros of the silent
-    drawn: Any  # what the world drew at reset or keeps beside: goals, keys, treasures
+    drawn: Any  # what the environment drew at reset or keeps beside: goals, keys, treasures
 
 
 class Particle(eqx.Module):
-    """A world of soft discs; see the module.
+    """An environment of soft discs; see the module.
 
     Discrete actions, for those who move: 0 nothing, 1 left, 2 right, 3 down, 4 up, plus five times the word of those
     who also speak; for those who only speak, the word. Continuous actions (`continuous`) in [0, 1]: the strengths of
@@ -52,7 +52,7 @@ class Particle(eqx.Module):
     def __check_init__(self):
         check_nearest(self.nearest, self.count - 1)
 
-    # ------------------------------------------------------------------------------------------- what a world says
+    # -------------------------------------------------------------------------------------- what an environment says
 
     name: ClassVar[str]
     """The id of the world."""
@@ -212,7 +212,7 @@ def vectors(fields: dict[str, Any]) -> Any:
 
 
 def check_counts(time_limit: int, **counts: int) -> None:
-    """Refuse worlds without anybody, and episodes without a step."""
+    """Refuse environments without anybody, and episodes without a step."""
     if time_limit < 1:
         raise BadInput(f"an episode needs at least one step: time_limit is {time_limit}, make it 1 or more.")
     for name, count in counts.items():

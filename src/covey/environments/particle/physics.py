@@ -1,4 +1,4 @@
-"""Soft discs in a plane that forces drive, the physics of the particle worlds (Mordatch & Abbeel 2018; `mpe2`).
+"""Soft discs in a plane that forces drive, the physics of the particle environments (Mordatch & Abbeel 2018; `mpe2`).
 
 In a step of `DT` seconds, with the forces F of where the bodies are before it,
 
@@ -97,8 +97,9 @@ def contact(bodies: Bodies, position: Any) -> Any:
 def lanes_last(f: Callable) -> Callable:
     """`f`, which takes arrays with any further axes behind its own, with lanes in those when it is mapped over them.
 
-    Arrays of a particle world are tiny, [3, 3, 2], and `vmap` puts lanes before them; a processor then counts to 2 or 3
-    in its innermost loop. With the lanes there it works on many at once. Derivatives are those of `f` as it stands.
+    Arrays of a particle environment are tiny, [3, 3, 2], and `vmap` puts lanes before them; a processor then counts to
+    2 or 3 in its innermost loop. With the lanes there it works on many at once. Derivatives are those of `f` as it
+    stands.
     """
     mapped = custom_vmap(f)
 

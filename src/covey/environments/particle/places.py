@@ -1,4 +1,4 @@
-"""Particle worlds of places that nobody owns: formation and line."""
+"""Particle environments of places that nobody owns: formation and line."""
 
 from __future__ import annotations
 

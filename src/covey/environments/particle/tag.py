@@ -1,4 +1,5 @@
-"""Particle worlds of chasing: tag, and world-comm, which has food, forests and a leader; the rules of tag."""
+"""Particle environments of chasing: tag, and environment-comm, which has food, forests and a leader; the rules of
+tag."""
 
 from __future__ import annotations
 

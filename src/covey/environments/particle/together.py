@@ -1,4 +1,4 @@
-"""Particle worlds in which one or two agents go where they shall: simple, reference, speaker-listener."""
+"""Particle environments in which one or two agents go where they shall: simple, reference, speaker-listener."""
 
 from __future__ import annotations
 

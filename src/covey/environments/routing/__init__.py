@@ -1,4 +1,4 @@
-"""Packet routing: presets of one world, and worlds from files.
+"""Packet routing: presets of one environment, and environments from files.
 
 routing/small, routing/small-contended, routing/large   the paper's networks with the demo's capacities
 routing/abilene                                         the Abilene backbone, with synthetic traffic of our own
@@ -239,7 +239,8 @@ def _asked(path: str, network: Network, found: Matrices, listed: Tunnels | None)
 def _demo(
     name: str, topology: Topology, pairs: tuple[str, ...], scale: float, steps: int, seed: int, options: Options
 ) -> Routing:
-    """A world of the paper with synthetic traffic; held-out traffic has its own seed and a quarter of the length."""
+    """An environment of the paper with synthetic traffic; held-out traffic has its own seed and a quarter of the
+    length."""
     _check_scale(scale)
     if steps < 1:
         raise BadInput(f"`steps`, the length of the synthetic traffic, must be at least 1, got {steps}.")

@@ -1,4 +1,5 @@
-"""From a topology and demands to a routing world: wiring, banks of demand with their optima, failures, the spec."""
+"""From a topology and demands to a routing environment: wiring, banks of demand with their optima, failures, the
+spec."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from covey.environments.routing.records import Bank, Control, Failures, Payoff, 
 
 
 class Options(NamedTuple):
-    """How a routing world behaves; `Routing` says what each one means."""
+    """How a routing environment behaves; `Routing` says what each one means."""
 
     control: Control = "path"
     delays: bool = False
@@ -36,7 +37,7 @@ class Options(NamedTuple):
 def build(
     name: str, paths: Paths, train: np.ndarray, test: np.ndarray, options: Options, *, whole_test: bool
 ) -> Routing:
-    """The world over demands `train` [N, T, D] (T ticks a step), with `test` [M, T, D] held out for evaluation.
+    """The environment over demands `train` [N, T, D] (T ticks a step), with `test` [M, T, D] held out for evaluation.
 
     `whole_test`: evaluate in one episode over all of `test`, in order, instead of in episodes of the training's length.
     """

@@ -1,9 +1,9 @@
 """Networks that split traffic, trained by gradients through the simulator: how good can a policy of these inputs be?
 
-The world is differentiable in the splits, so no critic is needed: the mean reward of unrolled steps is maximized as it
-stands. With everybody's observations and one network this is the idea of DOTE (Perry et al., NSDI 2023); with a network
-per router that sees its own observation, it shows what decentralized execution costs. Neither uses held-out demand: the
-last part of the training demand decides which weights are kept.
+The environment is differentiable in the splits, so no critic is needed: the mean reward of unrolled steps is maximized
+as it stands. With everybody's observations and one network this is the idea of DOTE (Perry et al., NSDI 2023); with a
+network per router that sees its own observation, it shows what decentralized execution costs. Neither uses held-out
+demand: the last part of the training demand decides which weights are kept.
 
 Where training demands are few, a network learns them by heart. On Abilene, one day of training leaves it no better than
 the best constant split. Two disturbances of the demands mend that: every pair is multiplied by a random number, and
@@ -111,7 +111,7 @@ def optimize(environment: Routing, *, sees: Sees, begin: np.ndarray, settings: S
 
 
 def training_world(environment: Routing) -> Routing:
-    """The world over training demand alone, in which every episode lasts as long as it can."""
+    """The environment over training demand alone, in which every episode lasts as long as it can."""
     bank, count = environment.bank, environment.bank.training
     known = Bank(bank.ticks[:count], bank.mean[:count], bank.optimum[:, :count], count)
     world = dataclasses.replace(environment, bank=known, terminate=False, penalty=0.0)
@@ -157,7 +157,8 @@ def search(world: Routing, policy: Splitter, settings: Settings) -> Splitter:
 
 
 def _parts(world: Routing) -> tuple[Routing, Routing]:
-    """The world over its first steps, to train, and over its last, to validate (all of them where they are few)."""
+    """The environment over its first steps, to train, and over its last, to validate (all of them where they are
+    few)."""
     count, least = world.bank.training, world.lead + world.episode
     held = max(count // VALIDATION, least)
     if count - held < least:
@@ -261,7 +262,7 @@ def fresh(world: Routing, key: Any, settings: Settings) -> Lanes:
 
 
 def _within(world: Routing, bank: Any) -> Routing:
-    """The world over the demands of one episode."""
+    """The environment over the demands of one episode."""
     return dataclasses.replace(world, bank=bank, span=(0, bank.training))
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the routing world: pipes as wide as their capacity, filled as far as they are used.
+"""Pictures of the routing environment: pipes as wide as their capacity, filled as far as they are used.
 
 A frame is laid out in points on whatever axes it is given: a line of numbers, the network, and a chart of the MLU so
 far against what the linear program reaches. NumPy and matplotlib only; never compiled.
@@ -252,7 +252,7 @@ def _halo() -> dict[str, Any]:
 
 
 def draw_header(axes: Any, environment: Routing, state: State, width: float, height: float) -> None:
-    """The world and the step on the left, the MLU and the least possible on the right, and what colors mean."""
+    """The environment and the step on the left, the MLU and the least possible on the right, and what colors mean."""
     top = height - 12.0
     axes.text(10, top, environment.spec.name, fontsize=12, weight="bold", color=INK, va="center")
     clock = f"step {int(state.clock)} of {environment.spec.time_limit}"

@@ -66,17 +66,17 @@ class Routing(eqx.Module):
     hops: NextHops | None = eqx.field(static=True)  # where routers decide hop by hop
     sketch: Sketch = eqx.field(static=True)
 
-    # A world is itself and no other: so its methods can be given to `jax.jit`, which hashes them.
+    # An environment is itself and no other: so its methods can be given to `jax.jit`, which hashes them.
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
     def evaluation(self) -> Routing:
-        """The same world over held-out demand, without the training bonus."""
+        """The same environment over held-out demand, without the training bonus."""
         begin, end = self.bank.training, len(self.bank.mean)
         return self.over((begin, end), end - begin - self.lead if self.whole_test else self.episode)
 
     def over(self, span: tuple[int, int], time_limit: int) -> Routing:
-        """The same world over other steps of the bank, without the training bonus."""
+        """The same environment over other steps of the bank, without the training bonus."""
         spec = self.spec._replace(time_limit=time_limit, shared_reward=True)
         return dataclasses.replace(self, span=span, bonus=0.0, spec=spec)
 
@@ -251,7 +251,7 @@ def lead(wiring: Wiring, ticks: int, history: int, delays: bool) -> int:
 def router_spec(
     name: str, wiring: Wiring, labels: list[str], widths: dict[str, Any], time_limit: int, bonus: bool
 ) -> Spec:
-    """The spec of a routing world; `widths` has, per field, its shape, its unit and the valid sizes per agent."""
+    """The spec of a routing environment; `widths` has, per field, its shape, its unit and the valid sizes per agent."""
     fields = tuple(Field(field, shape, unit, valid=valid) for field, (shape, unit, valid) in widths.items())
     group = Group(tuple(f"router_{label}" for label in labels), fields, wiring.action)
     state = (Field("bank", (2,), "step, failure", "int32"),)

@@ -1,4 +1,5 @@
-"""Linear programs: the least possible max link utilization (MLU), which every result in this world is compared to.
+"""Linear programs: the least possible max link utilization (MLU), which every result in this environment is compared
+to.
 
 `path_optimum` splits over candidate paths, `edge_optimum` over next hops (every link: the unrestricted optimum),
 `best_constant_split` finds the one split that is best on average. All are solved by HiGHS on sparse matrices.

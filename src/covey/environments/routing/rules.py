@@ -10,7 +10,7 @@
 | `static-optimal`      | the constant split that is best on average in training        | all training demands         |
 | `stale-optimal`       | the linear program for the demands of the last step           | all demands of the last step |
 | `optimal-routing`     | the linear program for the demands of this step               | all demands of this step     |
-| `direct-splitter`     | one network for all, trained by gradients through the world   | everybody's observations     |
+| `direct-splitter`     | one network for all, trained by gradients through routing     | everybody's observations     |
 | `decentralized-bound` | a network per router, trained likewise                        | own observation              |
 
 Where routers decide hop by hop, path splits are written as the hop ratios that carry them.
@@ -53,7 +53,7 @@ FLOOR = 1e-3  # least free capacity that `wcmp-residual` reckons with, as a shar
 
 
 def rules(environment: Routing) -> dict[str, Callable[[], Algorithm]]:
-    """Builders of a world's rules, by name. A builder raises `BadInput` where its rule cannot be played."""
+    """Builders of an environment's rules, by name. A builder raises `BadInput` where its rule cannot be played."""
     utilizations = "last utilization of " + ("every link" if environment.see == "probe" else "its own links")
     table = {
         "equal": ("the network", lambda: constant(environment, equal)),

@@ -36,8 +36,8 @@ def small() -> Topology:
     """A to C and B to D, each directly or over the shared link E→F of capacity 200: 6 nodes, 7 links, 2 x 2 paths.
 
     An equal split is optimal for every demand (a, b): it halves the load of the two links of capacity 100 that each
-    pair must use, max(a, b) / 200, and the shared link then carries only (a + b) / 2 of 200. So this world shows that
-    code works, not which algorithm is better.
+    pair must use, max(a, b) / 200, and the shared link then carries only (a + b) / 2 of 200. So this environment shows
+    that code works, not which algorithm is better.
     """
     return _small("small", shared=200)
 

@@ -36,8 +36,8 @@ def moments(
 
     Each series is lognormal, clipped to its range: exp of slow waves with random periods and phases plus an AR(1). (An
     AR(1) alone cannot be that smooth over 7 ticks and that rough over 1: lag-1 autocorrelation .86 to .90, lag-7 .63 to
-    .75.) Mean, deviation and cross correlation hold over many traces; single ones vary. The `small` worlds use AC and
-    BD as they are; `large` uses all four with `scale=4`.
+    .75.) Mean, deviation and cross correlation hold over many traces; single ones vary. The `small` environments use AC
+    and BD as they are; `large` uses all four with `scale=4`.
     """
     for name in series:
         if name not in SERIES:

@@ -1,4 +1,4 @@
-"""What the toy worlds share: chance that may be fixed, and a time limit."""
+"""What the toy environments share: chance that may be fixed, and a time limit."""
 
 from __future__ import annotations
 

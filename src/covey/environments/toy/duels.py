@@ -39,7 +39,7 @@ class DuelToy(eqx.Module):
     faces, as shares of all.
     Action: int32.
     Reward, per agent: 1 for a strike (following the signal while whom it faces lives), -1 for being struck.
-    Ending: who has lost its lives is dead (discount 0), the others go on. The world ends when a side is gone, with
+    Ending: who has lost its lives is dead (discount 0), the others go on. The episode ends when a side is gone, with
     discount 0 for all; the time limit leaves the living at 1.
     Neighbors: the other agent of the own side, while it lives. No global state.
     """

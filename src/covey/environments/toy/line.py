@@ -1,4 +1,4 @@
-"""`toy/graph`: splits of traffic on a line of agents with neighbors; a bad split ends the world early."""
+"""`toy/graph`: splits of traffic on a line of agents with neighbors; a bad split ends the episode early."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class GraphToy(eqx.Module):
 
     Observation, float32 [P]: the wanted split, P = 2 for the gate and 5 for routers; the last 2 of the last
     router are padding.
-    Action: Splits, float32 [P]. Shares of illegal components are dropped; the world does not rescale what is left.
+    Action: Splits, float32 [P]. Shares of illegal components are dropped; what is left is not rescaled.
     Reward, per agent: 1 - the mean mismatch of the agent and its neighbors. An agent's mismatch is the squared
     distance from its action to the wanted split, averaged over the parts that it has; it is at most 2 on a simplex.
-    Ending: an overload, where any agent's mismatch exceeds `tolerance`, ends the world with discount 0 for all; the
+    Ending: an overload, where any agent's mismatch exceeds `tolerance`, ends the episode with discount 0 for all; the
     time limit leaves the discount at 1.
     Neighbors: 2 each, with a mask. Global state, float32 [2 + 5 R]: the wanted splits in global order.
     """
@@ -140,7 +140,7 @@ def graph(time_limit: int = 8, tolerance: float = 0.8, fixed: bool = False, rout
 
     Args:
         time_limit: Length of an episode, in steps.
-        tolerance: Mismatch of one agent (squared shares) beyond which the world ends early.
+        tolerance: Mismatch of one agent (squared shares) beyond which the episode ends early.
         fixed: Make every episode the same, whatever the key.
         routers: How many routers stand behind the gate.
     """

@@ -32,8 +32,8 @@ class ContinuousToy(eqx.Module):
     """Three agents move so that their centroid lies on a target.
 
     Group: `mover`, three agents. They start uniformly in [-1, 1]²; the target is the centroid plus an offset that is
-    uniform in [-1, 1]². A step moves an agent by `stride` times its action, and nothing else changes: the world is
-    deterministic but for the reset. The plane has no walls.
+    uniform in [-1, 1]². A step moves an agent by `stride` times its action, and nothing else changes: the environment
+    is deterministic but for the reset. The plane has no walls.
 
     Observation, float32 [4]: the offset from the centroid to the target (2), the own position relative to the centroid
     (2), in plane units.

@@ -47,7 +47,7 @@ class DiscreteToy(eqx.Module):
     Action: int32. An illegal action counts as the trap.
     Reward, per agent: 1 for following the signal, 0 for a rest, 0 for the trap. In group `a` following pays `bonus`
     more in a step in which `b_0` is alive and follows its own signal.
-    Ending: the trap kills the agent (its discount is 0, it is not alive from then on), the others go on. The world
+    Ending: the trap kills the agent (its discount is 0, it is not alive from then on), the others go on. The episode
     ends when all of group `a` are dead, with discount 0 for `b` too; the time limit leaves the living at 1. The dead
     may do everything (a mask that is never empty), and it changes nothing.
     Global state, float32 [11]: signals one-hot, `a_0`, `a_1` (3 each), `b_0` (2), then who is alive (3). Signals of

@@ -41,7 +41,7 @@ PLANE = {
     "pursuit": ("pursuit", {"unit": 1.0}, 6000, 0.1),
     "pursuit at radius 0.2": ("pursuit", {"unit": 1.0, "radius": 0.2}, 4000, 0.01),
 }
-"""Title of a table: world, its options, updates, and the weight of the actors' raw outputs in their loss.
+"""Title of a table: environment, its options, updates, and the weight of the actors' raw outputs in their loss.
 
 At the default radius pursuit leaves nothing to coordinate. Predators have to stand within a few hundredths of a side to
 hold the prey, so they see in units of the plane; there a contact is worth 10, and a small weight lets actors saturate.

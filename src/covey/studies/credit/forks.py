@@ -1,4 +1,4 @@
-"""Credit by trying it out: worlds are forked, one agent does each of its actions in turn, and everybody plays on.
+"""Credit by trying it out: environments are forked, one agent does each of its actions in turn, and everybody plays on.
 
 The forks of a state share their keys, so that what differs between them is the agent's choice and what follows from it.
 """
@@ -78,7 +78,8 @@ def compared(
 
 
 def somewhere(world: Any, algorithm: PPO, agent_state: Any, key: Any) -> tuple[Any, TimeStep]:
-    """A state of the world, and what it shows: after some steps of an episode, as many as not, and before its end."""
+    """A state of the environment, and what it shows: after some steps of an episode, as many as not, and before its
+    end."""
     k_reset, k_when, k_play = jax.random.split(key, 3)
     when = jax.random.randint(k_when, (), 0, max(world.spec.time_limit - 1, 1))
 

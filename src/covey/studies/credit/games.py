@@ -62,7 +62,7 @@ FEW_RATE = 8_000.0
 """Learning steps a second and agent of such a race, all seeds together, for the plans."""
 
 Arms = dict[str, tuple[Any, PPO]]
-"""Learners by name, each with the world that it learns in; the first is what the others are compared with."""
+"""Learners by name, each with the environment that it learns in; the first is what the others are compared with."""
 
 
 def e1(*, quick: bool, seeds: int, out: Path, say: Say) -> None:

@@ -21,7 +21,7 @@ from covey.runs.train import train
 
 
 class Stuck(eqx.Module):
-    """A world in which one agent's choices are as if it did nothing (action 0 of a discrete space)."""
+    """An environment in which one agent's choices are as if it did nothing (action 0 of a discrete space)."""
 
     inner: Any
     group: str = eqx.field(static=True)
@@ -79,7 +79,7 @@ class Place(NamedTuple):
 
 
 class Beside(eqx.Module):
-    """A world for one agent of a group: its mates are part of it, and act by a policy that learns no more.
+    """An environment for one agent of a group: its mates are part of it, and act by a policy that learns no more.
 
     The agent earns the mean of its group's rewards.
     """

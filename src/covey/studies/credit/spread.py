@@ -1,4 +1,5 @@
-"""Credit in a world that moves: E5 (lazy and redundant agents), E8 (how many agents), E9 (tracing), E10 (parts)."""
+"""Credit in an environment that moves: E5 (lazy and redundant agents), E8 (how many agents), E9 (tracing), E10
+(parts)."""
 
 from __future__ import annotations
 
@@ -31,13 +32,13 @@ from covey.studies.statistics import difference, mean
 from covey.studies.trials import Column, Outcome, Trial, learning_curves, run, table
 
 RATE = 6_000.0
-"""Learning steps a second of particle worlds, all seeds together, for the plans."""
+"""Learning steps a second of particle environments, all seeds together, for the plans."""
 
 LANES = 32
 
 
 def learner(world: Any, credit: Credit | None = None, **settings: Any) -> ppo.PPO:
-    """PPO as these studies train it on particle worlds: a rollout is an episode of every lane."""
+    """PPO as these studies train it on particle environments: a rollout is an episode of every lane."""
     usual = {"horizon": 25, "epochs": 2, "minibatches": 4, "team_reward": True}
     usual |= {"actor_lr": constant(7e-4), "critic_lr": constant(7e-4)}
     settings = usual | settings | ({} if credit is None else {"credit": credit})
@@ -123,7 +124,7 @@ COLUMNS = [
 
 
 def e9(*, quick: bool, seeds: int, out: Path, say: Say) -> None:
-    """Do traced credits agree with what forked worlds say? On the discrete toy world and on spread.
+    """Do traced credits agree with what forked environments say? On the discrete toy environment and on spread.
 
     Policies are uniform all the time, or come to rest after half of the steps, so that a model can catch up with them.
     It is fitted to whole returns (λ = 1) or to the next step and the critic's word (λ = 0).

@@ -23,7 +23,7 @@ from covey.studies.trials import Trial, run
 
 
 class Counted:
-    """A host world of battles that counts kills, by what they earn, in the first battle of every lane of a round.
+    """A host environment of battles that counts kills, by what they earn, in the first battle of every lane of a round.
 
     A soldier that is killed in the step in which it kills earns nothing for it, and is not counted.
     """
@@ -86,7 +86,7 @@ def inside_magent(*, quick: bool, out: Path, say: Say) -> None:
 
 
 def elsewhere(army: Contender, world: Any) -> Contender:
-    """The same policies in a world with more soldiers, who see and do the same."""
+    """The same policies in an environment with more soldiers, who see and do the same."""
     algorithm: Any = army.algorithm
     inner = dataclasses.replace(algorithm.inner, spec=world.spec._replace(state=()))
     return army._replace(algorithm=dataclasses.replace(algorithm, spec=world.spec, inner=inner))
