@@ -65,12 +65,13 @@ def train(
 
     envs: lanes of each seed (default 1, what the preset says, or what a host environment has). settings: of the
     algorithm, by the names that they have on the command line, such as `{"gamma": 0.9, "critic": "joint",
-    "replay.capacity": 9_000}`; a mapping stands for the settings of a part as well, `{"replay": {"capacity": 20_000}}`. preset, options: for an
-    algorithm and an environment given by id; options are the keywords of `covey.make`, and the preset is by default
-    what was found for the two (`covey.algorithms.presets`), else "tuned". reward: a folder of `covey author`, whose
-    reward agents learn from; they are evaluated by the environment's own. out: the run folder (default: a new one under
-    `runs/`). resume: go on from the newest checkpoint in `out`, or begin there if it has none. trust: resume a run of
-    somebody else's that has links out of its folder or a saved environment. The rest is explained in `Config`.
+    "replay.capacity": 9_000}`; a mapping stands for the settings of a part as well, `{"replay": {"capacity":
+    20_000}}`. preset, options: for an algorithm and an environment given by id; options are the keywords of
+    `covey.make`, and the preset is by default what was found for the two (`covey.algorithms.presets`), else
+    "tuned". reward: a folder of `covey author`, whose reward agents learn from; they are evaluated by the
+    environment's own. out: the run folder (default: a new one under `runs/`). resume: go on from the newest
+    checkpoint in `out`, or begin there if it has none. trust: resume a run of somebody else's that has links out of
+    its folder or a saved environment. The rest is explained in `Config`.
     """
     world, origin = environment, Origin()
     ours = isinstance(environment, str)
