@@ -19,7 +19,7 @@ class Settings:
     """Environment steps of each seed, summed over its environments."""
     seeds: int = 1
     """How many runs, side by side."""
-    envs: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 1, or a host environment's)")] = None
+    envs: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 1, or a host's)")] = None
     """Environments of each seed."""
     seed: int = 0
     """The first seed."""
@@ -55,8 +55,7 @@ class Settings:
 class Overview(Settings):
     """Train an algorithm in an environment, or go on with a run.
 
-    With both names, --help also shows the algorithm's own fields (--gamma, ...) and the environment's options
-    (--env.NAME).
+    With both names, --help also shows the algorithm's fields (--gamma, ...) and the environment's (--env.NAME).
 
     Examples:
       covey train att-maddpg routing/small --help
