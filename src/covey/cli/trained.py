@@ -70,7 +70,7 @@ class RenderArguments:
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/episodes)")] = None
     """A .gif or .html file, or a folder for both; of a figure (--attention, --dream) a .png, .svg or .pdf."""
     attention: FlagCreatePairsOff[bool] = False
-    """Draw what the attention critic makes of the episode, instead of the world."""
+    """Draw what the attention critic makes of the episode, instead of the environment."""
     credit: FlagCreatePairsOff[bool] = False
     """Draw under every frame what agents have done for their team so far (runs of credit-mappo)."""
     dream: FlagCreatePairsOff[bool] = False
