@@ -234,3 +234,10 @@ def test_the_world_model_is_learned(nets):
         first = metrics if first is None else first
     for name in ("total", "recon", "reward", "teammate"):
         assert metrics[f"shared_wm_{name}_loss"] < first[f"shared_wm_{name}_loss"]  # type: ignore[index]
+
+
+def test_the_reconstruction_loss_counts_by_its_weight(nets):
+    heavy, batch = dataclasses.replace(ALGORITHM.model, beta_reconstruction=10.0), sequences(ALGORITHM)
+    total, metrics = loss_of(nets, batch)
+    more, _ = world_model_loss(nets, heavy, AGENTS, batch, KEY)
+    np.testing.assert_allclose(more - total, 9.0 * metrics["shared_wm_recon_loss"], rtol=1e-4)
