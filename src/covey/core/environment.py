@@ -72,7 +72,7 @@ class HostEnvironment(Protocol):
 
     `step` returns the true successor and the time step to act on next (a reset where the episode ended). An environment
     that can be saved also offers `save() -> bytes` and `restore(bytes)`; without them a resumed run begins a new
-    episode. A environment whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next
+    episode. An environment whose chance can be fixed offers `reseed(seeds)`, one a lane, which decide what the next
     `reset` begins. One that draws itself offers `camera(watch)`: one lane more, of which `watch` is shown every time
     step that `reset` and `step` return first, as RGB uint8 [H, W, 3].
     """
